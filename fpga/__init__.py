@@ -1,0 +1,1 @@
+"""Board targets, synthesis, budgets and bitstreams; imports nothing but hdl."""

@@ -1,0 +1,1 @@
+"""Blocks for bit-level arithmetic: checksums, CRC, pickers, rotators."""

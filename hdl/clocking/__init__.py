@@ -1,0 +1,1 @@
+"""Blocks for what crosses from one clock to another."""

@@ -1,0 +1,1 @@
+"""Blocks for wire formats as tables."""

@@ -1,0 +1,1 @@
+"""Blocks for memories, tables and their codes."""

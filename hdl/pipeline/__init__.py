@@ -1,0 +1,1 @@
+"""Blocks for the programmable packet pipeline."""

@@ -1,0 +1,1 @@
+"""Blocks for register tables and their bus."""

@@ -1,0 +1,1 @@
+"""Golden models for bit-level arithmetic: checksums, CRC, pickers, rotators."""

@@ -1,0 +1,1 @@
+"""Golden models for what crosses from one clock to another."""

@@ -1,0 +1,1 @@
+"""Golden models for wire formats as tables."""

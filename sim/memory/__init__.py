@@ -1,0 +1,1 @@
+"""Golden models for memories, tables and their codes."""

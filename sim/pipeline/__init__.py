@@ -1,0 +1,1 @@
+"""Golden models for the programmable packet pipeline."""

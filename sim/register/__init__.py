@@ -1,0 +1,1 @@
+"""Golden models for register tables and their bus."""

@@ -1,0 +1,1 @@
+"""Testbenches for bit-level arithmetic: checksums, CRC, pickers, rotators."""

@@ -1,0 +1,1 @@
+"""Testbenches for what crosses from one clock to another."""

@@ -1,0 +1,1 @@
+"""Testbenches for wire formats as tables."""

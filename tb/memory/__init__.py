@@ -1,0 +1,1 @@
+"""Testbenches for memories, tables and their codes."""

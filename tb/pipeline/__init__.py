@@ -1,0 +1,1 @@
+"""Testbenches for the programmable packet pipeline."""

@@ -1,0 +1,1 @@
+"""Testbenches for register tables and their bus."""
