@@ -68,7 +68,9 @@ async def rate(dut):
         source.send(Packet(random.randbytes(max(64, MIN_LENGTH))))
     await settle(dut, sources, sinks)
     latency = min(s.first for s in sinks) - min(s.first for s in sources)
-    rows = [(f"{max(64, MIN_LENGTH)} B alone", "latency", latency, None, "cycles")]
+    rows: list[tuple[object, ...]] = [
+        (f"{max(64, MIN_LENGTH)} B alone", "latency", latency, None, "cycles")
+    ]
     for traffic, lengths in traffics().items():
         for port in (*sources, *sinks):
             port.restart()
@@ -82,5 +84,5 @@ async def rate(dut):
         rows.append((traffic, "used/needed", round(used / needed, 6), 1.0, "ratio"))
     keys = ("traffic", "metric", "value", "limit", "unit")
     about = {"block": os.environ["BLOCK"], "profile": os.environ["PROFILE"]}
-    rows = [{**about, **dict(zip(keys, row, strict=True))} for row in rows]
-    Path(os.environ["BENCH_ROWS"]).write_text(json.dumps(rows))
+    records = [{**about, **dict(zip(keys, row, strict=True))} for row in rows]
+    Path(os.environ["BENCH_ROWS"]).write_text(json.dumps(records))
