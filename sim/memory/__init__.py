@@ -1,1 +1,5 @@
 """Golden models for memories, tables and their codes."""
+
+from .delay_line import DelayLineModel
+
+__all__ = ["DelayLineModel"]
