@@ -1,0 +1,28 @@
+"""Golden model of hdl.stream.Queue and BeatQueue."""
+
+from collections import deque
+from typing import Any
+
+__all__ = ["QueueModel"]
+
+
+class QueueModel:
+    """A queue that holds the least power of two above ``depth - 2``, but at least 4, and 1 more."""
+
+    def __init__(self, depth: int):
+        rows = 4
+        while rows <= depth - 2:
+            rows *= 2
+        self.capacity = rows + 1
+        self.held: deque[Any] = deque()
+
+    def push(self, payload: Any) -> bool:
+        """Offer ``payload``; return whether it is taken."""
+        if len(self.held) == self.capacity:
+            return False
+        self.held.append(payload)
+        return True
+
+    def pop(self) -> Any:
+        """Payload that leaves next; raise IndexError if there is none."""
+        return self.held.popleft()
