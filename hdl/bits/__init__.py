@@ -1,1 +1,39 @@
 """Blocks for bit-level arithmetic: checksums, CRC, pickers, rotators."""
+
+from . import gf2
+from .crc_parameters import (
+    CRC8_MAXIM,
+    CRC8_SMBUS,
+    CRC16_ARC,
+    CRC16_IBM_3740,
+    CRC16_T10_DIF,
+    CRC16_X25,
+    CRC16_XMODEM,
+    CRC32_ETHERNET,
+    CRC32C,
+    CRC64_NVME,
+    CRC64_XZ,
+    CRC_CATALOGUE,
+    CrcParameters,
+)
+from .picker import PriorityPicker, RoundRobinPicker, select_one_hot
+
+__all__ = [
+    "CRC8_MAXIM",
+    "CRC8_SMBUS",
+    "CRC16_ARC",
+    "CRC16_IBM_3740",
+    "CRC16_T10_DIF",
+    "CRC16_X25",
+    "CRC16_XMODEM",
+    "CRC32C",
+    "CRC32_ETHERNET",
+    "CRC64_NVME",
+    "CRC64_XZ",
+    "CRC_CATALOGUE",
+    "CrcParameters",
+    "PriorityPicker",
+    "RoundRobinPicker",
+    "gf2",
+    "select_one_hot",
+]
