@@ -100,16 +100,21 @@ class Queue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
+        # A row is never read while it is written, which `no_rw_check` tells Yosys. Yosys heeds it
+        # only where it makes the block RAM's synchronous port itself, of `fetched_payload`.
         m.submodules.memory = memory = Memory(
-            shape=self.shape, depth=1 << self.address_bits, init=[]
+            shape=self.shape,
+            depth=1 << self.address_bits,
+            init=[],
+            attrs={"no_rw_check": 1},
         )
         write = memory.write_port()
-        read = memory.read_port()
+        read = memory.read_port(domain="comb")
 
         empty = Signal(init=1)
         full = Signal()
-        fetched = Signal()  # the read port holds a payload
-        can_move = Signal()  # from the read port to the output
+        fetched = Signal()  # `fetched_payload` holds one
+        can_move = Signal()  # from there to the output
         push = Signal()
         fetch = Signal()
         m.d.comb += [
@@ -119,7 +124,6 @@ class Queue(wiring.Component):
             fetch.eq(~empty & (can_move | ~fetched)),
             write.data.eq(self.i.payload),
             write.en.eq(push),
-            read.en.eq(fetch),
         ]
 
         after_write = Signal.like(write.addr)
@@ -140,11 +144,14 @@ class Queue(wiring.Component):
             with m.If(~push):
                 m.d.sync += empty.eq(after_read == write_address)
 
-        # The payload needs no reset: `o.valid` says when it means something.
+        # Payloads need no reset: `fetched` and `o.valid` say when they mean something.
+        fetched_payload = Signal(self.shape, reset_less=True)
         payload = Signal(self.shape, reset_less=True)
         m.d.comb += self.o.payload.eq(payload)
+        with m.If(fetch):
+            m.d.sync += fetched_payload.eq(read.data)
         with m.If(can_move):
-            m.d.sync += [self.o.valid.eq(fetched), payload.eq(read.data)]
+            m.d.sync += [self.o.valid.eq(fetched), payload.eq(fetched_payload)]
         with m.If(can_move | ~fetched):
             m.d.sync += fetched.eq(~empty)
 

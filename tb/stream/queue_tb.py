@@ -72,7 +72,7 @@ async def a_stalled_queue_takes_its_capacity(dut):
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(fill=[0, 1, 2, DEPTH // 2, DEPTH - 1, DEPTH])
 async def one_payload_moves_each_cycle_at_any_fill(dut, fill):
-    """Started with ``fill`` payloads inside, both ports move one in every cycle."""
+    """From a start with ``fill`` payloads inside, both ports move one in every cycle."""
     stalled = True
     source = StreamSource(dut, "i")
     sink = StreamSink(dut, "o", pause=lambda: stalled)
@@ -96,7 +96,7 @@ async def one_payload_moves_each_cycle_at_any_fill(dut, fill):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def latency_is_three_cycles(dut):
-    """A payload into the empty queue is offered three cycles after it was taken."""
+    """Through the empty queue, a payload is offered three cycles after it was taken."""
     source, sink = await attach(dut)
     for _ in range(5):
         source.restart()
