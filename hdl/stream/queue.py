@@ -97,62 +97,68 @@ class Queue(wiring.Component):
         self.capacity = (1 << self.address_bits) + 1
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
+        # The whole state but the memory; proofs state its invariants. Payloads need no reset:
+        # `fetched` and `o.valid` say when they mean something.
+        self._width = Shape.cast(shape).width
+        self._write_address = Signal(self.address_bits)
+        self._read_address = Signal(self.address_bits)
+        self._empty = Signal(init=1)
+        self._full = Signal()
+        self._fetched = Signal()
+        self._fetched_payload = Signal(self._width, reset_less=True)
+        self._payload = Signal(self._width, reset_less=True)
+
     def elaborate(self, platform):
         m = Module()
 
         # A row is never read while it is written, which `no_rw_check` tells Yosys. Yosys heeds it
         # only where it makes the block RAM's synchronous port itself, of `fetched_payload`.
         m.submodules.memory = memory = Memory(
-            shape=self.shape,
+            shape=unsigned(self._width),
             depth=1 << self.address_bits,
             init=[],
-            attrs={"no_rw_check": 1},
+            attrs={"no_rw_check": "1"},
         )
         write = memory.write_port()
         read = memory.read_port(domain="comb")
 
-        empty = Signal(init=1)
-        full = Signal()
-        fetched = Signal()  # `fetched_payload` holds one
-        can_move = Signal()  # from there to the output
+        can_move = Signal()  # from the fetched payload to the output
         push = Signal()
         fetch = Signal()
         m.d.comb += [
-            self.i.ready.eq(~full),
-            push.eq(self.i.valid & ~full),
+            self.i.ready.eq(~self._full),
+            push.eq(self.i.valid & ~self._full),
             can_move.eq(self.o.ready | ~self.o.valid),
-            fetch.eq(~empty & (can_move | ~fetched)),
-            write.data.eq(self.i.payload),
+            fetch.eq(~self._empty & (can_move | ~self._fetched)),
+            write.addr.eq(self._write_address),
+            write.data.eq(Value.cast(self.i.payload)),
             write.en.eq(push),
+            read.addr.eq(self._read_address),
+            Value.cast(self.o.payload).eq(self._payload),
         ]
 
-        after_write = Signal.like(write.addr)
-        after_read = Signal.like(read.addr)
+        after_write = Signal(self.address_bits)
+        after_read = Signal(self.address_bits)
         m.d.comb += [
-            after_write.eq(next_address(write.addr)),
-            after_read.eq(next_address(read.addr)),
+            after_write.eq(next_address(self._write_address)),
+            after_read.eq(next_address(self._read_address)),
         ]
-        write_address = Signal.like(write.addr)
-        read_address = Signal.like(read.addr)
-        m.d.comb += [write.addr.eq(write_address), read.addr.eq(read_address)]
         with m.If(push):
-            m.d.sync += [write_address.eq(after_write), empty.eq(0)]
+            m.d.sync += [self._write_address.eq(after_write), self._empty.eq(0)]
             with m.If(~fetch):
-                m.d.sync += full.eq(after_write == read_address)
+                m.d.sync += self._full.eq(after_write == self._read_address)
         with m.If(fetch):
-            m.d.sync += [read_address.eq(after_read), full.eq(0)]
+            m.d.sync += [
+                self._read_address.eq(after_read),
+                self._fetched_payload.eq(read.data),
+                self._full.eq(0),
+            ]
             with m.If(~push):
-                m.d.sync += empty.eq(after_read == write_address)
+                m.d.sync += self._empty.eq(after_read == self._write_address)
 
-        # Payloads need no reset: `fetched` and `o.valid` say when they mean something.
-        fetched_payload = Signal(self.shape, reset_less=True)
-        payload = Signal(self.shape, reset_less=True)
-        m.d.comb += self.o.payload.eq(payload)
-        with m.If(fetch):
-            m.d.sync += fetched_payload.eq(read.data)
         with m.If(can_move):
-            m.d.sync += [self.o.valid.eq(fetched), payload.eq(fetched_payload)]
-        with m.If(can_move | ~fetched):
-            m.d.sync += fetched.eq(~empty)
+            m.d.sync += [self.o.valid.eq(self._fetched), self._payload.eq(self._fetched_payload)]
+        with m.If(can_move | ~self._fetched):
+            m.d.sync += self._fetched.eq(~self._empty)
 
         return m
