@@ -165,6 +165,7 @@ def run(
     RuntimeError
         If a test fails or no test ran.
     """
+    run_dir = run_dir.resolve()
     run_dir.mkdir(parents=True, exist_ok=True)
     runner = _PortsOnlyVerilator()
     runner.log.setLevel(logging.WARNING)

@@ -1,1 +1,28 @@
-"""Blocks for the programmable packet pipeline."""
+"""The programmable packet pipeline: parse graphs as tables, the parser, the ICRC check."""
+
+from .graph import GraphError, GraphTables, Role, StateEntry, TransitionEntry, compile_graph
+from .icrc_check import IcrcCheck, IcrcVerdict
+from .parser import DEFAULT_GRAPH, DescribedLayout, DescriptorLayout, Parser
+from .parser_bus import ParseError, Table, TableWriteLayout
+from .parser_stage import ParserStage
+from .window import Window
+
+__all__ = [
+    "DEFAULT_GRAPH",
+    "DescribedLayout",
+    "DescriptorLayout",
+    "GraphError",
+    "GraphTables",
+    "IcrcCheck",
+    "IcrcVerdict",
+    "ParseError",
+    "Parser",
+    "ParserStage",
+    "Role",
+    "StateEntry",
+    "Table",
+    "TableWriteLayout",
+    "TransitionEntry",
+    "Window",
+    "compile_graph",
+]
