@@ -1,6 +1,8 @@
 """Blocks for bit-level arithmetic: checksums, CRC, pickers, rotators."""
 
 from . import gf2
+from .beat import BeatLayout, StrobeInterface, StrobeSignature
+from .crc import Crc, CrcPlan, CrcStep
 from .crc_parameters import (
     CRC8_MAXIM,
     CRC8_SMBUS,
@@ -17,6 +19,7 @@ from .crc_parameters import (
     CrcParameters,
 )
 from .picker import PriorityPicker, RoundRobinPicker, select_one_hot
+from .rotate import Rotate
 
 __all__ = [
     "CRC8_MAXIM",
@@ -31,9 +34,16 @@ __all__ = [
     "CRC64_NVME",
     "CRC64_XZ",
     "CRC_CATALOGUE",
+    "BeatLayout",
+    "Crc",
     "CrcParameters",
+    "CrcPlan",
+    "CrcStep",
     "PriorityPicker",
+    "Rotate",
     "RoundRobinPicker",
+    "StrobeInterface",
+    "StrobeSignature",
     "gf2",
     "select_one_hot",
 ]
