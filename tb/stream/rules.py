@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.hdl import Assert, Assume
 from amaranth.lib import stream
 
-__all__ = ["assert_stream", "assume_stream"]
+__all__ = ["assert_stream", "assume_stream", "is_well_formed"]
 
 
 def _past(m: Module, name: str, port: stream.Interface) -> tuple[Value, Value]:
@@ -32,3 +32,10 @@ def assert_stream(m: Module, name: str, port: stream.Interface) -> None:
     refused, offered = _past(m, name, port)
     with m.If(~ResetSignal()):
         m.d.comb += Assert(_kept(port, refused, offered), f"{name} changed a refused offer")
+
+
+def is_well_formed(port: stream.Interface) -> Value:
+    """Whether the beat offered is as packets want it: full, or last and filled from byte 0."""
+    keep = Value.cast(port.p.keep)
+    contiguous = keep[0] & ~(keep & (keep + 1)).any()
+    return ~port.valid | keep.all() | (port.p.last & contiguous)

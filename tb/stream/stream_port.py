@@ -9,9 +9,9 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.handle import LogicArrayObject, LogicObject
 from cocotb.queue import Queue
-from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 
-__all__ = ["StreamPort", "StreamSink", "StreamSource", "chance", "never", "start"]
+__all__ = ["StreamPort", "StreamSink", "StreamSource", "chance", "never", "reset", "start"]
 
 
 def never() -> bool:
@@ -162,3 +162,16 @@ class StreamSink(StreamPort):
             if offered is not None and accepted:
                 self._count()
                 self.accept(offered)
+
+
+async def reset(dut: Any, *ports: StreamSource | StreamSink) -> None:
+    """Reset the device in mid-traffic; ``ports`` forget all that they sent and received."""
+    dut.rst.value = 1
+    for _ in range(3):
+        for port in ports:
+            port.flush()
+            if isinstance(port, StreamSink):
+                while not port.received.empty():
+                    port.received.get_nowait()
+        await FallingEdge(dut.clk)  # when no driver is at work
+    dut.rst.value = 0
