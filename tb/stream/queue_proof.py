@@ -118,7 +118,7 @@ class _Order(wiring.Component):
             was_full = Signal()
             with m.If((tracker.level == queue.capacity) & tracker.inside):
                 m.d.sync += was_full.eq(tracker.ahead == queue.capacity - 1)
-            m.d.comb += Cover(was_full & (tracker.level == 0) & (tracker.payload == 2))
+            m.d.comb += Cover(was_full & (tracker.level == 0) & (tracker.payload == 2), "drained")
         return m
 
 

@@ -40,6 +40,7 @@ class Tracker(Elaboratable):
         self.payload = Signal(width)
 
     def elaborate(self, platform):
+        """Build the counters."""
         m = Module()
         m.d.sync += self.level.eq(self.level + self.enter - self.leave)
         with m.If(self.enter & self.choose & ~self.inside):
