@@ -79,7 +79,7 @@ async def rate(dut):
         for port in (*sources, *sinks):
             port.restart()
         if STORE_AND_FORWARD:
-            lengths = [max(lengths), *lengths]
+            lengths.insert(0, max(lengths))
         for length in lengths:
             for source in sources:
                 source.send(Packet(random.randbytes(length)))

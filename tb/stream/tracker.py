@@ -18,6 +18,8 @@ class Tracker(Elaboratable):
         A payload enters, leaves the queue.
     entering : Signal, in
         Payload that enters.
+    forget : Signal, in
+        Number of payloads, the last that entered, that vanish in this cycle; none enters then.
     level : Signal, out
         Payloads in the queue.
     inside : Signal, out
@@ -35,6 +37,7 @@ class Tracker(Elaboratable):
         self.entering = Signal(width)
         # Wide enough to count one too many: an overflow must be seen, not wrapped away.
         self.level = Signal(range(2 * capacity + 2))
+        self.forget = Signal.like(self.level)
         self.inside = Signal()
         self.ahead = Signal.like(self.level)
         self.payload = Signal(width)
@@ -42,7 +45,7 @@ class Tracker(Elaboratable):
     def elaborate(self, platform):
         """Build the counters."""
         m = Module()
-        m.d.sync += self.level.eq(self.level + self.enter - self.leave)
+        m.d.sync += self.level.eq(self.level + self.enter - self.leave - self.forget)
         with m.If(self.enter & self.choose & ~self.inside):
             m.d.sync += [
                 self.inside.eq(1),
@@ -51,4 +54,6 @@ class Tracker(Elaboratable):
             ]
         with m.If(self.inside & self.leave):
             m.d.sync += [self.ahead.eq(self.ahead - 1), self.inside.eq(self.ahead != 0)]
+        with m.If(self.inside & (self.ahead >= self.level - self.forget)):
+            m.d.sync += self.inside.eq(0)
         return m
