@@ -149,6 +149,9 @@ class Crc(wiring.Component):
     -------
     i : In(StrobeSignature(BeatLayout(data_bytes)))
         Beats.
+    restart : In(1)
+        With a beat: it is the first of a packet even if the one before it was not the last, which
+        then has no CRC.
     o : Out(StrobeSignature(algorithm.width))
         CRC of each packet, registered.
 
@@ -159,6 +162,7 @@ class Crc(wiring.Component):
     """
 
     i: StrobeInterface
+    restart: Signal
     o: StrobeInterface
 
     def __init__(self, *, algorithm: CrcParameters | str, data_bytes: int):
@@ -169,6 +173,7 @@ class Crc(wiring.Component):
         super().__init__(
             {
                 "i": In(StrobeSignature(BeatLayout(data_bytes))),
+                "restart": In(1),
                 "o": Out(StrobeSignature(algorithm.width)),
             }
         )
@@ -200,7 +205,7 @@ class Crc(wiring.Component):
         beside = [Signal(about, name=f"beside_{n}", reset_less=True) for n in range(stage_count)]
         m.d.sync += [
             valid.eq(Cat(self.i.valid, valid)),
-            beside[0].first.eq(~in_packet),
+            beside[0].first.eq(~in_packet | self.restart),
             beside[0].last.eq(beat.last),
             beside[0].index.eq(last_index),
         ]

@@ -250,6 +250,7 @@ class IcrcCheck(wiring.Component):
         m.d.comb += [
             crc.i.valid.eq(crc_valid),
             crc.i.payload.eq(crc_beat),
+            crc.restart.eq(crc_restart),
         ]
 
         # The verdict stands from the packet's end as the CRC sees it to the last beat.
