@@ -2,6 +2,8 @@
 
 from . import gf2
 from .beat import BeatLayout, StrobeInterface, StrobeSignature
+from .checksum import InternetChecksum, folded_sum, folded_sum_latency
+from .checksum_update import ChecksumUpdate, ChecksumUpdateLayout
 from .crc import Crc, CrcPlan, CrcStep
 from .crc_parameters import (
     CRC8_MAXIM,
@@ -35,15 +37,20 @@ __all__ = [
     "CRC64_XZ",
     "CRC_CATALOGUE",
     "BeatLayout",
+    "ChecksumUpdate",
+    "ChecksumUpdateLayout",
     "Crc",
     "CrcParameters",
     "CrcPlan",
     "CrcStep",
+    "InternetChecksum",
     "PriorityPicker",
     "Rotate",
     "RoundRobinPicker",
     "StrobeInterface",
     "StrobeSignature",
+    "folded_sum",
+    "folded_sum_latency",
     "gf2",
     "select_one_hot",
 ]

@@ -1,4 +1,4 @@
-"""Drive and observe beats and values without backpressure from cocotb."""
+"""Drive and observe values without backpressure, and beats of them, from cocotb."""
 
 import random
 from collections import deque
@@ -9,89 +9,83 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from hdl.bits import BeatLayout
-from tb.stream.stream_port import chance, never
+from tb.stream.stream_port import never
 
-__all__ = ["BeatSource", "StrobeSink", "chance"]
+__all__ = ["BeatSource", "StrobeSink", "StrobeSource"]
 
 
-class BeatSource:
-    """Send queued packets as beats; in cycles where ``pause()`` is true, send nothing.
+class StrobeSource:
+    """Send queued values on ``i``; in cycles where ``pause()`` is true, send nothing.
 
-    Where nothing is meant, random bits are driven: in the payload between beats, and in bytes that
-    are not kept.
+    Between values, random bits are driven.
 
     Attributes
     ----------
-    cycle : int
-        Clock edges seen.
-    lasts : list of int
-        Cycle of each last beat, in order.
-    firsts : list of int
-        Cycle of each packet's first beat.
-    beats : int
-        Beats sent.
+    sent : list of tuple
+        Cycle and value of each that was sent, but under reset.
     """
 
-    def __init__(self, dut: Any, data_bytes: int, *, pause: Callable[[], bool] = never):
+    def __init__(self, dut: Any, width: int, *, pause: Callable[[], bool] = never):
         self.dut = dut
-        self.data_bytes = data_bytes
+        self.width = width
         self.pause = pause
-        self.layout = BeatLayout(data_bytes)
-        self.keep_at = self.layout["keep"].offset
-        self.last_at = self.layout["last"].offset
-        self.queue: deque[tuple[int, bool]] = deque()
-        self.cycle = self.beats = 0
-        self.lasts: list[int] = []
-        self.firsts: list[int] = []
-        self.in_packet = False
+        self.queue: deque[int] = deque()
+        self.sent: list[tuple[int, int]] = []
         dut.i__valid.value = 0
         cocotb.start_soon(self._run())
 
-    def send(self, data: bytes) -> None:
-        """Queue a packet."""
-        size = self.data_bytes
-        for start in range(0, len(data), size):
-            chunk = data[start : start + size]
-            self.send_beat(chunk, (1 << len(chunk)) - 1, start + size >= len(data))
-
-    def send_beat(self, chunk: bytes, keep: int, last: bool) -> None:
-        """Queue one beat, whether or not it keeps the rules."""
-        filled = chunk + random.randbytes(self.data_bytes - len(chunk))
-        value = int.from_bytes(filled, "little") | keep << self.keep_at | last << self.last_at
-        self.queue.append((value, last))
-
-    def flush(self) -> None:
-        """Forget what is queued."""
-        self.queue.clear()
-
     async def drain(self) -> None:
-        """Wait until the last queued beat has gone."""
+        """Wait until the last queued value has gone."""
         edge = RisingEdge(self.dut.clk)
         while self.queue or self.dut.i__valid.value:
             await edge
 
     async def _run(self) -> None:
         edge = RisingEdge(self.dut.clk)
-        sent: tuple[int, bool] | None = None
+        cycle = 0
+        offered: int | None = None
         while True:
             await edge
-            self.cycle += 1
-            if sent is not None and not self.dut.rst.value:
-                self.beats += 1
-                if not self.in_packet:
-                    self.firsts.append(self.cycle)
-                self.in_packet = not sent[1]
-                if sent[1]:
-                    self.lasts.append(self.cycle)
-            if self.dut.rst.value:
-                self.in_packet = False
-            sent = None if not self.queue or self.pause() else self.queue.popleft()
-            self.dut.i__valid.value = int(sent is not None)
-            self.dut.i__payload.value = sent[0] if sent else random.getrandbits(self.layout.size)
+            cycle += 1
+            if offered is not None and not self.dut.rst.value:
+                self.sent.append((cycle, offered))
+            offered = None if not self.queue or self.pause() else self.queue.popleft()
+            self.dut.i__valid.value = int(offered is not None)
+            filler = random.getrandbits(self.width)
+            self.dut.i__payload.value = filler if offered is None else offered
+
+
+class BeatSource(StrobeSource):
+    """Send packets as beats; bytes that are not kept are random."""
+
+    def __init__(self, dut: Any, data_bytes: int, *, pause: Callable[[], bool] = never):
+        layout = BeatLayout(data_bytes)
+        super().__init__(dut, layout.size, pause=pause)
+        self.data_bytes = data_bytes
+        self.keep_at = layout["keep"].offset
+        self.last_at = layout["last"].offset
+
+    def send(self, packet: bytes) -> None:
+        """Queue a packet."""
+        size = self.data_bytes
+        for start in range(0, len(packet), size):
+            chunk = packet[start : start + size]
+            self.send_beat(chunk, (1 << len(chunk)) - 1, start + size >= len(packet))
+
+    def send_beat(self, chunk: bytes, keep: int, last: bool) -> None:
+        """Queue one beat, whether or not it keeps the rules."""
+        filled = chunk + random.randbytes(self.data_bytes - len(chunk))
+        value = int.from_bytes(filled, "little") | keep << self.keep_at | last << self.last_at
+        self.queue.append(value)
+
+    @property
+    def lasts(self) -> list[int]:
+        """Cycle of each last beat sent."""
+        return [cycle for cycle, value in self.sent if value >> self.last_at & 1]
 
 
 class StrobeSink:
-    """Note every value of an output and the cycle it came in.
+    """Note every value of ``o``, but under reset, and the cycle it came in.
 
     Attributes
     ----------
@@ -101,14 +95,14 @@ class StrobeSink:
 
     def __init__(self, dut: Any):
         self.dut = dut
-        self.cycle = 0
         self.received: list[tuple[int, int]] = []
         cocotb.start_soon(self._run())
 
     async def _run(self) -> None:
         edge = RisingEdge(self.dut.clk)
+        cycle = 0
         while True:
             await edge
-            self.cycle += 1
-            if self.dut.o__valid.value:
-                self.received.append((self.cycle, int(self.dut.o__payload.value)))
+            cycle += 1
+            if self.dut.o__valid.value and not self.dut.rst.value:
+                self.received.append((cycle, int(self.dut.o__payload.value)))

@@ -45,10 +45,10 @@ UMTS = next(iter(LINES))
     [
         ("CRC32_ETHERNET", 1),
         (UMTS, 2),
-        ("CRC32C", 8),
+        ("CRC64_NVME", 4),
         ("CRC8_SMBUS", 12),
         ("CRC32_ETHERNET", 64),
-        ("CRC64_NVME", 128),
+        ("CRC32_ETHERNET", 128),
     ],
 )
 def test_crc(algorithm, data_bytes, run_dir):
@@ -60,7 +60,7 @@ def test_crc(algorithm, data_bytes, run_dir):
         testbench="tb.bits.crc_tb",
         run_dir=run_dir,
         env={
-            "ALGORITHM": algorithm,
+            "MODEL": algorithm,
             "DATA_BYTES": data_bytes,
             "LATENCY": crc.latency,
             "CHECK": hex(check),
