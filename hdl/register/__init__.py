@@ -1,1 +1,36 @@
-"""Blocks for register tables and their bus."""
+"""Registers as tables, and what is made of them: hardware, C header, SystemRDL, documentation."""
+
+from .axi_lite import (
+    AxiLiteResponse,
+    AxiLiteSignature,
+    AxiLiteSlave,
+    ReadResponseLayout,
+    WriteRequestLayout,
+)
+from .event_counter import EventCounter
+from .example import EXAMPLE
+from .generate import c_header, markdown, systemrdl
+from .register_file import RegisterFile, RegisterPorts, WindowSignature
+from .table import Access, Counter, Field, Register, RegisterTable, Window
+
+__all__ = [
+    "EXAMPLE",
+    "Access",
+    "AxiLiteResponse",
+    "AxiLiteSignature",
+    "AxiLiteSlave",
+    "Counter",
+    "EventCounter",
+    "Field",
+    "ReadResponseLayout",
+    "Register",
+    "RegisterFile",
+    "RegisterPorts",
+    "RegisterTable",
+    "Window",
+    "WindowSignature",
+    "WriteRequestLayout",
+    "c_header",
+    "markdown",
+    "systemrdl",
+]
