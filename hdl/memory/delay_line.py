@@ -86,7 +86,7 @@ class DelayLine(wiring.Component):
         distributed = self.storage == "distributed"
         m.submodules.ring = ring = Memory(shape=unsigned(width), depth=depth, init=[])
         write = ring.write_port()
-        read = ring.read_port(domain="comb" if distributed else "sync")
+        read = ring.read_port(domain="comb")
         oldest = Signal(range(depth))
         following = Signal.like(oldest)
         m.d.comb += following.eq(Mux(oldest == depth - 1, 0, oldest + 1))
@@ -95,10 +95,13 @@ class DelayLine(wiring.Component):
             write.en.eq(1),
             write.addr.eq(oldest),
             write.data.eq(value),
-            # A block RAM takes its address a cycle early; so it never reads what it writes.
+            # A block RAM reads a cycle early; so it never reads what it writes.
             read.addr.eq(oldest if distributed else following),
         ]
-        delayed = Signal(width, reset_less=True)
-        m.d.sync += delayed.eq(read.data)
-        m.d.comb += Value.cast(self.o).eq(delayed)
+        value = read.data
+        for number in range(1 if distributed else 2):
+            delayed = Signal(width, name=f"delayed_{number}", reset_less=True)
+            m.d.sync += delayed.eq(value)
+            value = delayed
+        m.d.comb += Value.cast(self.o).eq(value)
         return m

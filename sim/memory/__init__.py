@@ -1,5 +1,6 @@
 """Golden models for memories, tables and their codes."""
 
 from .delay_line import DelayLineModel
+from .ram import RamModel, RamRow, RamUse
 
-__all__ = ["DelayLineModel"]
+__all__ = ["DelayLineModel", "RamModel", "RamRow", "RamUse"]
