@@ -1,6 +1,7 @@
 """Parse graphs: what the parser's tables hold, and how a graph becomes tables."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,12 +133,15 @@ class GraphTables:
         State names by number; the first is the graph's end.
     headers : tuple of str
         Header read in each state, by number.
+    slots : mapping of str to str or None
+        Slot that each state names, whether or not the hardware has it.
     states, transitions : tuple of int
         Rows of the two tables, as bits of their layouts.
     """
 
     names: tuple[str, ...]
     headers: tuple[str, ...]
+    slots: Mapping[str, str | None]
     states: tuple[int, ...]
     transitions: tuple[int, ...]
 
@@ -281,7 +285,7 @@ class _Compiler:
 
 
 def compile_graph(path: Path, slots: list[str]) -> GraphTables:
-    """Tables of the graph in the TOML file ``path``, whose format hdl/pipeline/graphs/default.toml shows.
+    """Tables of the graph in the TOML file ``path``; graphs/default.toml shows the format.
 
     Parameters
     ----------
@@ -338,6 +342,7 @@ def compile_graph(path: Path, slots: list[str]) -> GraphTables:
     return GraphTables(
         names=tuple(names),
         headers=("", *(compilers[name].header.name for name in names[1:])),
+        slots={name: entries[name].get("slot") for name in names[1:]},
         states=(0, *(compilers[name].row(*places[name]) for name in names[1:])),
         transitions=tuple(row or 0 for row in rows),
     )

@@ -13,7 +13,6 @@ from hdl.stream import PacketLayout, PacketSignature, Queue
 from .graph import compile_graph
 from .icrc_check import IcrcCheck, IcrcVerdict
 from .parser_bus import (
-    DEPTH_BYTES,
     OFFSET_BITS,
     WINDOW_BYTES,
     BusLayout,
@@ -112,10 +111,10 @@ class Parser(wiring.Component):
     flight, is refused (``refused``), so that no packet sees half of a graph: write the
     other bank when ``busy`` says that it is free, then name it.
 
-    Latency is :attr:`latency` cycles to the first beat of a packet whose headers end in it, and no
-    more than the beats of 256 + 64 bytes on top of it, so far as they are needed to complete
-    the descriptor. Throughput is 1 beat per cycle, whatever the packets: each step of the graph
-    is a stage of its own, which every beat passes.
+    Latency is :attr:`latency` cycles for every beat, unless the output refuses beats: at narrow
+    beats most of it is the time that 256 bytes of headers and a window take to arrive. Throughput
+    is 1 beat per cycle, whatever the packets: each step of the graph is a stage of its own, which
+    every beat passes.
 
     Specification: docs/parser.md; hdl/pipeline/graphs/default.toml for the format of graphs.
 
@@ -180,13 +179,18 @@ class Parser(wiring.Component):
         self.tables = compile_graph(Path(graph), list(slots))
         self.described = DescribedLayout(data_bytes, header_count, slots)
         self._icrc = IcrcCheck(data_bytes=data_bytes, slot_count=len(slots))
-        #: Cycles from the input to the output of a packet of one beat.
-        self.latency = 3 + header_count * ParserStage.LATENCY + self._icrc.latency + _QUEUE_LATENCY
-        # Beats in flight at full rate: the pipeline, and those of a packet whose descriptor takes
-        # all the bytes that it may take, with what completing it costs.
-        waiting = -(-(DEPTH_BYTES + WINDOW_BYTES) // data_bytes) + 12
-        #: Beats that may be in flight.
-        self.beat_count = 1 << (self.latency + waiting - 1).bit_length()
+        # The windows of a packet are full at the latest with the last beat that a stage looks at.
+        self._windows = {
+            name: Window(data_bytes=data_bytes, window_bytes=size) for name, size in slots.items()
+        }
+        window_latency = next(iter(self._windows.values())).latency
+        # So long a beat is held after the stages: until the verdict, and until its packet's
+        # descriptor, which then never makes it wait.
+        self._hold = max(self._icrc.latency, index_limit(data_bytes) + window_latency)
+        #: Cycles from the input to the output.
+        self.latency = 3 + header_count * ParserStage.LATENCY + self._hold + _QUEUE_LATENCY
+        #: Beats that may be in flight: the pipeline, and what its ends need to notice a change.
+        self.beat_count = 1 << (self.latency + 4 - 1).bit_length()
         super().__init__(
             {
                 "i": In(PacketSignature(data_bytes)),
@@ -205,7 +209,7 @@ class Parser(wiring.Component):
         descriptors = self._describe(m, bus)
         beats = self._check_icrc(m, bus)
 
-        # A packet's beats wait for its descriptor; the descriptor stays until its last beat.
+        # A packet's descriptor is there before its beats, and stays until the last of them.
         both = beats.o.valid & descriptors.o.valid
         last = beats.o.p.beat.last
         m.d.comb += [
@@ -298,7 +302,6 @@ class Parser(wiring.Component):
             refused = in_use.bit_select(self.write.row.bank, 1)
             m.d.sync += [write.valid.eq(~refused), self.refused.eq(refused)]
 
-        enters, leaves = bus, None
         for number in range(self.header_count):
             stage = ParserStage(
                 data_bytes=self.data_bytes,
@@ -326,7 +329,6 @@ class Parser(wiring.Component):
                 count + (begins & (self.bank == number)) - (leaves & (bus.bank == number))
             )
             m.d.comb += self.busy[number].eq(count != 0)
-        del enters
         return bus
 
     def _describe(self, m: Module, bus: data.View) -> Queue:
@@ -334,11 +336,8 @@ class Parser(wiring.Component):
         layout = DescriptorLayout(self.header_count, self.slots)
         m.submodules.descriptors = queue = Queue(shape=layout, depth=self.beat_count)
 
-        # All windows see the beats; the deepest rotator says how long.
-        windows = {}
-        for number, (name, size) in enumerate(self.slots.items()):
-            window = Window(data_bytes=self.data_bytes, window_bytes=size)
-            m.submodules[f"window_{name}"] = windows[name] = window
+        for number, (name, window) in enumerate(self._windows.items()):
+            m.submodules[f"window_{name}"] = window
             m.d.comb += [
                 window.i.valid.eq(bus.valid),
                 window.i.first.eq(bus.first),
@@ -347,7 +346,7 @@ class Parser(wiring.Component):
                 window.i.offset.eq(bus.slots[number].offset),
                 window.i.data.eq(bus.beat.data),
             ]
-        latency = next(iter(windows.values())).latency
+        latency = next(iter(self._windows.values())).latency
 
         # The descriptor is complete when the headers are, and every window is full.
         cursor = bus.cursor
@@ -399,7 +398,7 @@ class Parser(wiring.Component):
             summaries.i.eq(summary),
             queue.i.valid.eq(pushes[-1]),
             queue.i.payload.eq(summaries.o),
-            *(queue.i.p.slots[name].window.eq(window.o) for name, window in windows.items()),
+            *(queue.i.p.slots[name].window.eq(window.o) for name, window in self._windows.items()),
         ]
         return queue
 
@@ -408,16 +407,23 @@ class Parser(wiring.Component):
         layout = data.StructLayout({"icrc": IcrcVerdict(), "beat": PacketLayout(self.data_bytes)})
         m.submodules.beats = queue = Queue(shape=layout, depth=self.beat_count)
         m.submodules.icrc_check = check = self._icrc
-        m.submodules.beats_delay = delay = DelayLine(
-            shape=unsigned(PacketLayout(self.data_bytes).size), cycles=check.latency
+        m.submodules.hold = hold = DelayLine(
+            shape=unsigned(PacketLayout(self.data_bytes).size), cycles=self._hold
         )
-        valids = Signal(check.latency)
+        verdict = Value.cast(check.o)
+        if self._hold > check.latency:
+            m.submodules.hold_verdict = hold_verdict = DelayLine(
+                shape=unsigned(len(verdict)), cycles=self._hold - check.latency
+            )
+            m.d.comb += hold_verdict.i.eq(verdict)
+            verdict = hold_verdict.o
+        valids = Signal(self._hold)
         m.d.sync += valids.eq(Cat(bus.valid, valids))
         m.d.comb += [
             *(check.i[name].eq(bus[name]) for name, _ in check.i.shape() if name != "headers"),
-            delay.i.eq(bus.beat),
+            hold.i.eq(bus.beat),
             queue.i.valid.eq(valids[-1]),
-            queue.i.p.icrc.eq(check.o),
-            queue.i.p.beat.eq(delay.o),
+            queue.i.p.icrc.eq(verdict),
+            queue.i.p.beat.eq(hold.o),
         ]
         return queue

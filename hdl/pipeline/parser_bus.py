@@ -1,8 +1,7 @@
 """What travels from one stage of the parser to the next."""
 
 from amaranth import *
-from amaranth.lib import data, enum, wiring
-from amaranth.lib.wiring import In
+from amaranth.lib import data, enum
 
 from hdl.stream import PacketLayout
 
@@ -13,8 +12,8 @@ __all__ = [
     "OFFSET_BITS",
     "BusLayout",
     "ParseError",
-    "TableWriteLayout",
     "Table",
+    "TableWriteLayout",
     "index_limit",
 ]
 
@@ -48,7 +47,7 @@ class Table(enum.Enum, shape=1):
 
 
 def index_limit(data_bytes: int) -> int:
-    """Number of the first beat that no stage looks at; beats are not counted beyond."""
+    """Return the number of the first beat that no stage looks at; counting stops there."""
     return -(-(DEPTH_BYTES + WINDOW_BYTES) // data_bytes)
 
 

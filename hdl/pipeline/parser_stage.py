@@ -33,8 +33,8 @@ class ParserStage(wiring.Component):
     with a cursor that is known. So no stage stores more of a packet than its taps.
 
     Cycle by cycle: 0 address of the state table; 1 its row; 2 where the taps are; 3 the beat's
-    bytes there, and whether the fixed part is complete; 4 key, its hash as address of the transition
-    table, length; 5 its row, the following offset; 6 match, and the next cursor.
+    bytes there, and whether the fixed part is complete; 4 key, its hash as address of the
+    transition table, length; 5 its row, the following offset; 6 match, and the next cursor.
 
     Latency is 7 cycles. Throughput is 1 beat per cycle.
 

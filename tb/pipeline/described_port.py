@@ -1,14 +1,28 @@
 """Observe described packet streams from cocotb."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from amaranth.lib import data
 
 from hdl.pipeline import DescribedLayout, ParseError
 from sim.pipeline import Parsed
-from sim.stream import Beat, Packet, from_beats
+from sim.stream import Beat, from_beats
 from tb.stream import StreamSink
 
 __all__ = ["DescribedSink"]
+
+
+_BEAT = ("data", "keep", "last", "error")
+
+
+def _flatten(shape: Any, path: tuple[str | int, ...], start: int = 0) -> Iterator[Any]:
+    """Offset and mask of each field of a layout and its parts, by path."""
+    for key, field in shape:
+        here, offset = (*path, key), start + field.offset
+        yield here, (offset, (1 << field.width) - 1)
+        if isinstance(field.shape, data.Layout):
+            yield from _flatten(field.shape, here, offset)
 
 
 class DescribedSink(StreamSink):
@@ -37,14 +51,13 @@ class DescribedSink(StreamSink):
         super().__init__(dut, name, **options)
         self.data_bytes = data_bytes
         self.layout = DescribedLayout(data_bytes, header_count, slots)
+        self.header_count = header_count
         self.slots = dict(slots)
         self.names = names
-        beat = self.layout["beat"]
-        self._fields = [
-            (str(key), beat.offset + field.offset, (1 << field.width) - 1)
-            for key, field in beat.shape
-        ]
-        self._descriptor = (self.layout["descriptor"].offset, self.layout["descriptor"].width)
+        self._places = dict(_flatten(self.layout, ()))
+        self._beat_fields = [(name, self._places["beat", name]) for name in _BEAT]
+        descriptor = self.layout["descriptor"]
+        self._descriptor = (descriptor.offset, (1 << descriptor.width) - 1)
         self._beats: list[Beat] = []
         self._descriptors: set[int] = set()
 
@@ -56,10 +69,10 @@ class DescribedSink(StreamSink):
 
     def accept(self, value: int) -> None:
         """Take one beat; with the last, put the pair in ``received``."""
-        fields = {key: (value >> offset) & mask for key, offset, mask in self._fields}
+        fields = {name: (value >> offset) & mask for name, (offset, mask) in self._beat_fields}
         beat = Beat(fields["data"], fields["keep"], bool(fields["last"]), bool(fields["error"]))
-        offset, width = self._descriptor
-        self._descriptors.add((value >> offset) & ((1 << width) - 1))
+        offset, mask = self._descriptor
+        self._descriptors.add((value >> offset) & mask)
         self._beats.append(beat)
         if beat.last:
             assert len(self._descriptors) == 1, "descriptor changed within a packet"
@@ -68,20 +81,27 @@ class DescribedSink(StreamSink):
             self._beats, self._descriptors = [], set()
 
     def parsed(self, value: int) -> Parsed:
-        """What the descriptor and the verdict in the last beat's payload say."""
-        fields = self.layout.from_bits(value)
-        descriptor = fields["descriptor"]
-        error = ParseError(descriptor["error"]).name.lower()
-        headers = [(int(h["state"]), int(h["offset"])) for h in descriptor["headers"]]
-        count = next((n for n, (state, _) in enumerate(headers) if not state), len(headers))
+        """Read the descriptor and the verdict from the payload of a last beat."""
+
+        def field(*path: str | int) -> int:
+            offset, mask = self._places[path]
+            return (value >> offset) & mask
+
+        error = ParseError(field("descriptor", "error")).name.lower()
+        headers = []
+        for number in range(self.header_count):
+            state = field("descriptor", "headers", number, "state")
+            if not state:
+                break
+            headers.append((self.names[state], field("descriptor", "headers", number, "offset")))
         return Parsed(
-            headers=tuple((self.names[state], place) for state, place in headers[:count]),
+            headers=tuple(headers),
             error=None if error == "none" else error,
-            header_bytes=int(descriptor["header_bytes"]),
+            header_bytes=field("descriptor", "header_bytes"),
             windows={
-                name: int(descriptor["slots"][name]["window"]).to_bytes(size, "little")
+                name: field("descriptor", "slots", name, "window").to_bytes(size, "little")
                 for name, size in self.slots.items()
-                if descriptor["slots"][name]["valid"]
+                if field("descriptor", "slots", name, "valid")
             },
-            icrc_good=bool(fields["icrc"]["good"]) if fields["icrc"]["present"] else None,
+            icrc_good=bool(field("icrc", "good")) if field("icrc", "present") else None,
         )

@@ -10,7 +10,7 @@ from scapy.contrib.mac_control import (
     MACControlClassBasedFlowControl,
     MACControlPause,
 )
-from scapy.contrib.roce import AETH, BTH
+from scapy.contrib.roce import BTH
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP
 from scapy.layers.inet6 import (
     ICMPv6EchoRequest,
@@ -72,7 +72,7 @@ def roce() -> Packet:
 
 
 def transport() -> Packet:
-    """What may follow an IP header, inside a tunnel or not."""
+    """Make what may follow an IP header, inside a tunnel or not."""
     return random.choice(
         [
             roce,
@@ -86,7 +86,7 @@ def transport() -> Packet:
 
 
 def tunnel() -> Packet:
-    """A tunnel header and the packet inside it."""
+    """Make a tunnel header and the packet inside it."""
     inner = Ether() / (Dot1Q(vlan=5) if random.random() < 0.3 else Raw(b"")) / ip() / transport()
     return random.choice(
         [
@@ -107,7 +107,7 @@ def tunnel() -> Packet:
 
 
 def stack() -> Packet:
-    """A whole frame."""
+    """Make a whole frame."""
     frame = Ether(src=random.randbytes(6), dst=random.randbytes(6))
     if random.random() < 0.05:
         return frame / ARP()

@@ -2,12 +2,10 @@
 
 import json
 import os
-import random
 from dataclasses import replace
 from pathlib import Path
 
 import cocotb
-from cocotb.triggers import ClockCycles, with_timeout
 
 from hdl.pipeline import DEFAULT_GRAPH, compile_graph
 from sim.pipeline import Graph, Parsed, ParserModel
@@ -24,7 +22,7 @@ NAMES = compile_graph(DEFAULT_GRAPH, list(SLOTS)).names
 
 
 def comparable(parsed: Parsed) -> Parsed:
-    """``parsed`` without what has no meaning."""
+    """Leave out of ``parsed`` what has no meaning."""
     return replace(parsed, header_bytes=0) if parsed.error else parsed
 
 

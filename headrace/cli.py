@@ -1,0 +1,35 @@
+"""The command ``headrace``: registers the commands of the modules beside it."""
+
+import typer
+
+from . import blocks, checks
+from .console import Commands
+from .parse import parse
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    cls=Commands,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Blocks of an open 400G SmartNIC: their Verilog, their figures and their proofs.",
+)
+
+
+@app.callback()
+def root() -> None:
+    """Keep the commands named, however few there are."""
+
+
+app.command()(parse)
+app.command()(blocks.info)
+app.command()(blocks.verilog)
+app.command()(checks.synth)
+app.command()(checks.bench)
+app.command()(checks.prove)
+
+
+def main() -> None:
+    """Run ``headrace``."""
+    app()
