@@ -52,7 +52,7 @@ TARGETS = ["ecp5", "xcup", "depth"]
 #: Where Debian's qflow-tech-osu018 puts its standard-cell library.
 DEBIAN_LIBRARY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 #: Part of every cache key: changes when a flow below changes what it measures.
-FLOW = "1"
+FLOW = "2"
 
 
 class MissingToolError(RuntimeError):
@@ -421,9 +421,11 @@ def _depth(folder: Path, top: str, library: Path) -> dict[str, Any]:
     script = [
         *_READ,
         f"synth -flatten -run begin:fine -top {top}",
-        # A read port without a clock is what `memory_map` shall see.
-        r"setattr -set clocked 1 t:$mem_v2",
-        r"setattr -unset clocked t:$mem_v2 r:RD_CLK_ENABLE=*0* %i",
+        # Only a memory all of whose read ports have a clock stays whole.
+        *(
+            rf"setattr -set clocked 1 t:$mem_v2 r:RD_CLK_ENABLE={ports}'b{'1' * ports} %i"
+            for ports in range(1, 17)
+        ),
         r"memory_map t:$mem_v2 a:clocked=1 %d",
         "opt -fast -full",
         "techmap",

@@ -15,7 +15,16 @@ from amaranth.lib import wiring
 
 import hdl
 
-__all__ = ["PROFILES", "Block", "BlockError", "blocks", "find", "parse_parameters"]
+__all__ = [
+    "PROFILES",
+    "Block",
+    "BlockError",
+    "blocks",
+    "find",
+    "parse_parameters",
+    "snake_case",
+    "suggestion",
+]
 
 #: Bytes per beat of the named products.
 PROFILES = {"proto": 8, "card100": 64, "card400": 128}
@@ -121,9 +130,14 @@ class Block:
         complete = self.complete(parameters)
         try:
             return self.component(**complete)
-        except (ValueError, TypeError) as error:
-            reason = " ".join(str(error).split())
-            raise BlockError(f"{self.name}: {reason}") from error
+        except ValueError as error:
+            raise BlockError(f"{self.name}: {' '.join(str(error).split())}") from error
+        except Exception as error:  # a value of the wrong type may fail in any way
+            words = " ".join(f"{name}={value!r}" for name, value in complete.items())
+            raise BlockError(
+                f"{self.name}: a value in {words} has the wrong type"
+                f" ({' '.join(str(error).split())})"
+            ) from error
 
 
 def snake_case(name: str) -> str:
@@ -133,7 +147,7 @@ def snake_case(name: str) -> str:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Name the words of ``known`` that ``word`` may have meant, as part of a sentence."""
-    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)
     return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 

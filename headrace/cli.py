@@ -5,6 +5,7 @@ import typer
 from . import blocks, checks
 from .console import Commands
 from .parse import parse
+from .registers import registers
 
 __all__ = ["app", "main"]
 
@@ -25,6 +26,7 @@ def root() -> None:
 app.command()(parse)
 app.command()(blocks.info)
 app.command()(blocks.verilog)
+app.command()(registers)
 app.command()(checks.synth)
 app.command()(checks.bench)
 app.command()(checks.prove)

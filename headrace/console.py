@@ -141,7 +141,8 @@ class Steps:
 
     def __exit__(self, *_):
         self._timer.cancel()
-        self._progress.stop()
+        if self._console.is_terminal:
+            self._progress.stop()
 
     def _show(self) -> None:
         if self._console.is_terminal:
