@@ -95,6 +95,11 @@ class _Skid(wiring.Component):
             m.d.sync += [back.eq(self.i.payload), back_valid.eq(1)]
         return m
 
+    @property
+    def held(self) -> Value:
+        """How many of the two places are taken."""
+        return self.o.valid + ~self.i.ready
+
 
 class AxiLiteSlave(wiring.Component):
     """Turn AXI4-Lite into streams of whole requests and their responses.
@@ -141,6 +146,12 @@ class AxiLiteSlave(wiring.Component):
         if address_bits < 3:
             raise ValueError(f"address_bits must be 3 or more, not {address_bits!r}")
         self.address_bits = address_bits
+        # One for each channel; attributes, so that proofs can state what is under way.
+        self.aw = _Skid(address_bits)
+        self.w = _Skid(data.StructLayout({"data": 32, "strobe": 4}))
+        self.ar = _Skid(address_bits)
+        self.b = _Skid(AxiLiteResponse)
+        self.r = _Skid(ReadResponseLayout())
         super().__init__(
             {
                 "bus": In(AxiLiteSignature(address_bits)),
@@ -155,11 +166,11 @@ class AxiLiteSlave(wiring.Component):
         m = Module()
         bus = self.bus
 
-        m.submodules.aw = aw = _Skid(self.address_bits)
-        m.submodules.w = w = _Skid(data.StructLayout({"data": 32, "strobe": 4}))
-        m.submodules.ar = ar = _Skid(self.address_bits)
-        m.submodules.b = b = _Skid(AxiLiteResponse)
-        m.submodules.r = r = _Skid(ReadResponseLayout())
+        m.submodules.aw = aw = self.aw
+        m.submodules.w = w = self.w
+        m.submodules.ar = ar = self.ar
+        m.submodules.b = b = self.b
+        m.submodules.r = r = self.r
 
         m.d.comb += [
             aw.i.payload.eq(bus.awaddr),

@@ -76,7 +76,10 @@ def _named(table: RegisterTable | str) -> RegisterTable:
     if isinstance(table, RegisterTable):
         return table
     module, _, name = table.partition(":")
-    found = getattr(importlib.import_module(module), name, None) if name else None
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        found = None
     if not isinstance(found, RegisterTable):
         raise ValueError(f"table must be a RegisterTable or 'module:NAME' of one, not {table!r}")
     return found
@@ -142,6 +145,13 @@ class RegisterFile(wiring.Component):
                 f"for table {self.table.name}, not {address_bits!r}"
             )
         self.address_bits = address_bits
+        # What is under way, beside what the slave holds; attributes for the proofs.
+        self.slave = AxiLiteSlave(address_bits=address_bits)
+        self.write_valid = Signal()
+        self.read_valid = Signal()
+        self.gathered_valid = Signal()
+        self.window_asked = Signal()
+        self.reads_window = Signal()
         super().__init__(
             {
                 "bus": In(AxiLiteSignature(address_bits)),
@@ -151,7 +161,7 @@ class RegisterFile(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.slave = slave = AxiLiteSlave(address_bits=self.address_bits)
+        m.submodules.slave = slave = self.slave
         wiring.connect(m, wiring.flipped(self.bus), slave.bus)
 
         words, windows = self._words(m)
@@ -192,7 +202,7 @@ class RegisterFile(wiring.Component):
         requests, responses = slave.writes, slave.write_responses
 
         # Decoded write. The strobes are spread over their bytes here, to save a level below.
-        valid = Signal(name="write_valid")
+        valid = self.write_valid
         value = Signal(WORD_BITS, name="write_value", reset_less=True)
         mask = Signal(WORD_BITS, name="write_mask", reset_less=True)
         whole = Signal(name="write_whole", reset_less=True)
@@ -278,7 +288,7 @@ class RegisterFile(wiring.Component):
         requests, responses = slave.reads, slave.read_responses
 
         # First the decoded read.
-        valid = Signal(name="read_valid")
+        valid = self.read_valid
         address = Signal(self.address_bits - 2, name="read_address", reset_less=True)
         from_word = Signal(max(1, len(words)), name="read_from_word", reset_less=True)
         from_window = Signal(max(1, len(windows)), name="read_from_window", reset_less=True)
@@ -294,8 +304,10 @@ class RegisterFile(wiring.Component):
                 from_window.eq(Cat(window.holds(requested) for window in windows)),
             ]
 
+        m.d.comb += self.reads_window.eq(from_window.any())
+
         # Then what the words of each group say; at most one group is not 0.
-        gathered_valid = Signal()
+        gathered_valid = self.gathered_valid
         gathered_ready = Signal()
         m.d.comb += gathered_ready.eq(responses.ready | ~gathered_valid)
         lows, highs, hits = [], [], []
@@ -330,7 +342,7 @@ class RegisterFile(wiring.Component):
             m.d.sync += gathered_valid.eq(fire)
         with m.If(fire):
             m.d.sync += [
-                window_hit.eq(from_window.any()),
+                window_hit.eq(self.reads_window),
                 low_read.eq(
                     Cat(from_word[n] for n, word in enumerate(words) if word.is_counter_low).any()
                 ),
@@ -342,8 +354,8 @@ class RegisterFile(wiring.Component):
             ]
 
         answered = Signal()
-        m.d.comb += fire.eq(valid & gathered_ready & (answered | ~from_window.any()))
-        asked = Signal()
+        m.d.comb += fire.eq(valid & gathered_ready & (answered | ~self.reads_window))
+        asked = self.window_asked
         for number, window in enumerate(windows):
             port = window.port
             m.d.comb += [

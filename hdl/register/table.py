@@ -108,7 +108,7 @@ class Register:
             raise ValueError(f"fields of {self.name} must have different names, not {names!r}")
         taken = 0
         for field, offset in self.placed():
-            mask = ((1 << field.bits) - 1) << offset
+            mask = ((1 << field.bits) - 1) << max(offset, 0)
             if offset < 0 or mask >> WORD_BITS or mask & taken:
                 raise ValueError(f"field {self.name}.{field.name} must have bits of its own")
             taken |= mask

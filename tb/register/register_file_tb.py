@@ -272,7 +272,7 @@ async def counters_are_never_torn(dut, bus_stall):
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
 async def a_high_word_alone_is_refused(dut):
-    """Reading a high word that no read of its low word kept is an error, not a guess."""
+    """Read high words that no read of their low words kept: an error, not a guess."""
     bench = await attach(dut)
     for low, _ in EXAMPLE_COUNTERS:
         assert await bench.read(low + 4) == (0, 2)

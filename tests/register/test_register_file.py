@@ -67,6 +67,7 @@ def test_tables_of_one_kind_become_verilog(entry):
         ({"address_bits": 7}, "address_bits must be 8 or more for table example, not 7"),
         ({"table": "hdl.register.example"}, "table must be"),
         ({"table": "hdl.register.example:Window"}, "table must be"),
+        ({"table": "hdl.register.nothing:EXAMPLE"}, "table must be"),
     ],
 )
 def test_parameters_are_checked(parameters, rule):
