@@ -54,7 +54,7 @@ async def every_header_before_every_length_takes_the_beats_it_has(dut):
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
 async def latency_is_as_stated(dut):
-    """Every first beat leaves a fixed time after its header, and after its packet if none is due."""
+    """Every first beat leaves a fixed time after its header, or its packet if no header is due."""
     source, headers, sink = await attach(dut)
     for header_length in sorted({0, 1, min(DATA_BYTES, MAX_HEADER_BYTES), MAX_HEADER_BYTES}):
         for port in (source, headers, sink):

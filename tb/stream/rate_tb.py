@@ -24,10 +24,13 @@ from sim.stream import Packet
 from tb.bench import FRAME_LENGTHS
 
 from . import PacketSink, PacketSource, start
+from .stream_port import StreamPort
 
 DATA_BYTES = int(os.environ["DATA_BYTES"])
 MIN_LENGTH = int(os.environ.get("MIN_LENGTH", "1"))
 STORE_AND_FORWARD = bool(os.environ.get("STORE_AND_FORWARD"))
+#: Traffic, metric, value, limit, unit: what differs between the rows of a run.
+Figure = tuple[str, str, float, float | None, str]
 BEATS = 400  # of the widest port, for each traffic, and 24 packets at least
 
 
@@ -60,6 +63,21 @@ async def settle(dut, sources, sinks) -> None:
         quiet = 0 if moved or not all(s.idle for s in sources) else quiet + 10
 
 
+def ratio(traffic: str, *ports: StreamPort) -> Figure:
+    """Row of cycles used / needed by ``ports`` since they were restarted."""
+    used = max(port.span for port in ports)
+    needed = max(port.accepted for port in ports)
+    return (traffic, "used/needed", round(used / needed, 6), 1.0, "ratio")
+
+
+def write_rows(rows: list[Figure]) -> None:
+    """Hand the figures of this run to :mod:`tb.bench`."""
+    keys = ("traffic", "metric", "value", "limit", "unit")
+    about = {"block": os.environ["BLOCK"], "profile": os.environ["PROFILE"]}
+    records = [{**about, **dict(zip(keys, row, strict=True))} for row in rows]
+    Path(os.environ["BENCH_ROWS"]).write_text(json.dumps(records))
+
+
 @cocotb.test(timeout_time=100, timeout_unit="ms")
 async def rate(dut):
     """Measure every traffic; one beat a cycle is required by the row's limit, not here."""
@@ -72,9 +90,7 @@ async def rate(dut):
         source.send(Packet(random.randbytes(max(64, MIN_LENGTH))))
     await settle(dut, sources, sinks)
     latency = min(s.first for s in sinks) - min(s.first for s in sources)
-    rows: list[tuple[object, ...]] = [
-        (f"{max(64, MIN_LENGTH)} B alone", "latency", latency, None, "cycles")
-    ]
+    rows: list[Figure] = [(f"{max(64, MIN_LENGTH)} B alone", "latency", latency, None, "cycles")]
     for traffic, lengths in traffics().items():
         for port in (*sources, *sinks):
             port.restart()
@@ -84,13 +100,8 @@ async def rate(dut):
             for source in sources:
                 source.send(Packet(random.randbytes(length)))
         await settle(dut, sources, sinks)
-        used = max(port.span for port in (*sources, *sinks))
-        needed = max(port.accepted for port in (*sources, *sinks))
         assert all(port.accepted for port in (*sources, *sinks)), "a port moved nothing"
         if STORE_AND_FORWARD:
             assert sum(s.accepted for s in sources) == sum(s.accepted for s in sinks), "dropped"
-        rows.append((traffic, "used/needed", round(used / needed, 6), 1.0, "ratio"))
-    keys = ("traffic", "metric", "value", "limit", "unit")
-    about = {"block": os.environ["BLOCK"], "profile": os.environ["PROFILE"]}
-    records = [{**about, **dict(zip(keys, row, strict=True))} for row in rows]
-    Path(os.environ["BENCH_ROWS"]).write_text(json.dumps(records))
+        rows.append(ratio(traffic, *sources, *sinks))
+    write_rows(rows)
