@@ -1,0 +1,1 @@
+"""Testbenches of packets over a serial line."""
