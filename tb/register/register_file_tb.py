@@ -153,7 +153,7 @@ async def attach(dut, *, bus_stall: float = 0.0, block_stall: float = 0.0) -> _B
     return bench
 
 
-@cocotb.test(timeout_time=100, timeout_unit="us")
+@cocotb.test(timeout_time=50, timeout_unit="us")
 async def reset_values_are_the_tables(dut):
     """After reset, ports and reads give what the table says."""
     bench = await attach(dut)
@@ -162,7 +162,7 @@ async def reset_values_are_the_tables(dut):
         assert await bench.read(address) == bench.model.read(address), hex(address)
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=50, timeout_unit="us")
 @cocotb.parametrize(bus_stall=[0.0, 0.5], block_stall=[0.0, 0.8])
 async def accesses_agree_with_the_model(dut, bus_stall, block_stall):
     """Random reads and writes of bytes to words, of all there is and of what is not there."""
@@ -201,7 +201,7 @@ async def accesses_agree_with_the_model(dut, bus_stall, block_stall):
         bench.check_ports()
 
 
-@cocotb.test(timeout_time=100, timeout_unit="us")
+@cocotb.test(timeout_time=50, timeout_unit="us")
 async def one_access_a_cycle(dut):
     """Long reads and writes of registers move a word in every cycle, both at once."""
     bench = await attach(dut)
@@ -219,7 +219,7 @@ async def one_access_a_cycle(dut):
     assert first["b"] - max(first["aw"], first["w"]) == 3
 
 
-@cocotb.test(timeout_time=100, timeout_unit="us")
+@cocotb.test(timeout_time=50, timeout_unit="us")
 @cocotb.parametrize(late=["aw", "w"])
 async def write_address_and_data_come_in_any_order(dut, late):
     """When one of the two channels is paused for long, writes still meet their addresses."""
@@ -242,7 +242,7 @@ async def write_address_and_data_come_in_any_order(dut, late):
     assert [await bench.read_word(0x20 + 4 * number) for number in range(4)] == values
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=50, timeout_unit="us")
 @cocotb.parametrize(bus_stall=[0.0, 0.6])
 async def counters_are_never_torn(dut, bus_stall):
     """While the low word rolls over all the time, both halves are of one total that was true."""
@@ -270,7 +270,7 @@ async def counters_are_never_torn(dut, bus_stall):
         assert word in totals[port][max(before, 0) :], "no total was ever this"
 
 
-@cocotb.test(timeout_time=100, timeout_unit="us")
+@cocotb.test(timeout_time=50, timeout_unit="us")
 async def a_high_word_alone_is_refused(dut):
     """Read high words that no read of their low words kept: an error, not a guess."""
     bench = await attach(dut)
@@ -282,7 +282,7 @@ async def a_high_word_alone_is_refused(dut):
     assert await bench.read(0x34) == (0, 0)
 
 
-@cocotb.test(timeout_time=200, timeout_unit="us")
+@cocotb.test(timeout_time=50, timeout_unit="us")
 async def an_event_beside_its_clearing_stays(dut):
     """Give an event in each cycle around a clearing write: it is never lost.
 
@@ -305,7 +305,7 @@ async def an_event_beside_its_clearing_stays(dut):
     assert set(pending) == {0, 5}
 
 
-@cocotb.test(timeout_time=200, timeout_unit="us")
+@cocotb.test(timeout_time=50, timeout_unit="us")
 async def a_pulse_lasts_a_cycle_per_write(dut):
     """Give one cycle to each of the pulses that are written back to back, in order."""
     bench = await attach(dut)
@@ -317,7 +317,7 @@ async def a_pulse_lasts_a_cycle_per_write(dut):
     assert bench.pulses == {"control__restart": [value for value in values if value]}
 
 
-@cocotb.test(timeout_time=200, timeout_unit="us")
+@cocotb.test(timeout_time=50, timeout_unit="us")
 async def a_slow_window_holds_nothing_else_up(dut):
     """While the window takes neither write nor read, the other direction still works."""
     bench = await attach(dut)
@@ -335,7 +335,7 @@ async def a_slow_window_holds_nothing_else_up(dut):
     await read.wait()
 
 
-@cocotb.test(timeout_time=200, timeout_unit="us")
+@cocotb.test(timeout_time=50, timeout_unit="us")
 async def reset_amid_accesses_begins_anew(dut):
     """Reset with requests under way: nothing is left of them, and registers are as at first."""
     bench = await attach(dut, block_stall=0.9)
