@@ -1,11 +1,14 @@
 """Blocks for memories, tables and their codes."""
 
+from .cam import Cam
 from .delay_line import DelayLine
 from .free_list import FreeList
 from .ram import RamPortSignature, SimpleDualPortRam, SinglePortRam, TrueDualPortRam
 from .secded import SecdedDecoder, SecdedEncoder
+from .tcam import Tcam
 
 __all__ = [
+    "Cam",
     "DelayLine",
     "FreeList",
     "RamPortSignature",
@@ -13,5 +16,6 @@ __all__ = [
     "SecdedEncoder",
     "SimpleDualPortRam",
     "SinglePortRam",
+    "Tcam",
     "TrueDualPortRam",
 ]

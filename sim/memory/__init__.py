@@ -1,11 +1,14 @@
 """Golden models for memories, tables and their codes."""
 
+from .cam import CamModel
 from .delay_line import DelayLineModel
 from .free_list import FreeListModel
 from .ram import RamModel, RamRow, RamUse
 from .secded import Decoded, SecdedModel
+from .tcam import TcamModel
 
 __all__ = [
+    "CamModel",
     "Decoded",
     "DelayLineModel",
     "FreeListModel",
@@ -13,4 +16,5 @@ __all__ = [
     "RamRow",
     "RamUse",
     "SecdedModel",
+    "TcamModel",
 ]

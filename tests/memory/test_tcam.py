@@ -1,0 +1,28 @@
+# amaranth: UnusedElaboratable=no
+"""Tcam: parameter checks, and its cocotb testbench at two sizes."""
+
+import pytest
+
+from hdl.memory import Tcam
+from tb.simulate import simulate
+
+
+@pytest.mark.parametrize(
+    ("key_bits", "entry_count", "latency"), [(9, 5, 2), (48, 67, 3)], ids=["9-5", "48-67"]
+)
+def test_tcam(key_bits, entry_count, latency, run_dir):
+    tcam = Tcam(key_bits=key_bits, entry_count=entry_count)
+    assert tcam.latency == latency
+    simulate(
+        tcam,
+        name="tcam",
+        testbench="tb.memory.tcam_tb",
+        run_dir=run_dir,
+        env={"KEY_BITS": key_bits, "ENTRY_COUNT": entry_count, "LATENCY": latency},
+    )
+
+
+@pytest.mark.parametrize(("key_bits", "entry_count"), [(0, 4), (-1, 4), (4, 1), (4, 0)])
+def test_refused_parameters(key_bits, entry_count):
+    with pytest.raises(ValueError, match=r"must be"):
+        Tcam(key_bits=key_bits, entry_count=entry_count)
