@@ -95,6 +95,9 @@ class HeaderInsert(wiring.Component):
             }
         )
         self.realign = Realign(data_bytes=data_bytes, has_base=True)
+        # Behind the packet's first beat; where its bytes begin in a beat.
+        self.in_packet = Signal()
+        self.offset = Signal(range(data_bytes), reset_less=True)
 
     def elaborate(self, platform):
         m = Module()
@@ -110,10 +113,9 @@ class HeaderInsert(wiring.Component):
         whole_beats = Signal(len(self.headers.p.length[offset_bits:]) or 1, reset_less=True)
         rest = Signal(offset_bits, reset_less=True)
 
-        in_packet = Signal()
         gives_whole = Signal()
         gives_rest = Signal()
-        offset = Signal(range(self.data_bytes), reset_less=True)
+        in_packet, offset = self.in_packet, self.offset
         m.d.comb += [
             gives_whole.eq(~in_packet & header_valid & (whole_beats != 0)),
             gives_rest.eq(~in_packet & header_valid & (whole_beats == 0)),

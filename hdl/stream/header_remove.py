@@ -80,6 +80,9 @@ class HeaderRemove(wiring.Component):
             }
         )
         self.realign = Realign(data_bytes=data_bytes, has_base=False)
+        self.in_packet = Signal()
+        self.behind_header = Signal()
+        self.later_rest = Signal(range(data_bytes), reset_less=True)
 
     def elaborate(self, platform):
         m = Module()
@@ -91,10 +94,8 @@ class HeaderRemove(wiring.Component):
         beat_number_bits = max(1, len(self.lengths.payload) - offset_bits)
 
         # Of the first beat's length, what later beats of the packet need.
-        in_packet = Signal()
-        behind_header = Signal()
+        in_packet, behind_header, later_rest = self.in_packet, self.behind_header, self.later_rest
         later_whole_beats = Signal(beat_number_bits, reset_less=True)
-        later_rest = Signal(range(self.data_bytes), reset_less=True)
         beat_number = Signal(beat_number_bits)
 
         whole_beats = Signal(beat_number_bits)
@@ -142,16 +143,20 @@ class HeaderRemove(wiring.Component):
 
         header = Signal(HeaderLayout(self.max_header_bytes), reset_less=True)
         removed = Signal(self.data_bytes)
+        removed_count = Signal(range(self.data_bytes + 1))
         m.d.comb += [
             self.headers.payload.eq(header),
             removed.eq(self.i.p.keep & Cat(is_header | (rest > n) for n in range(self.data_bytes))),
+            removed_count.eq(kept_count(removed)),
         ]
         with m.If(self.headers.ready):
             m.d.sync += self.headers.valid.eq(0)
         with m.If(accepted & ends_header):
             m.d.sync += [
                 self.headers.valid.eq(1),
-                header.length.eq((beat_number << offset_bits) + kept_count(removed)),
+                header.length.eq(
+                    Cat(removed_count[:offset_bits], beat_number + removed_count[offset_bits:])
+                ),
             ]
         for number, start in enumerate(range(0, self.max_header_bytes, self.data_bytes)):
             part = slice(8 * start, 8 * min(start + self.data_bytes, self.max_header_bytes))

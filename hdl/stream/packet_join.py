@@ -56,6 +56,9 @@ class PacketJoin(wiring.Component):
             }
         )
         self.realign = Realign(data_bytes=data_bytes, has_base=True)
+        # The packet of `a` has been taken; where that of `b` begins in a beat.
+        self.in_b = Signal()
+        self.offset = Signal(range(data_bytes), reset_less=True)
 
     def elaborate(self, platform):
         m = Module()
@@ -63,12 +66,11 @@ class PacketJoin(wiring.Component):
         wiring.connect(m, realign.o, wiring.flipped(self.o))
         slot = realign.i.p
 
-        in_b = Signal()
         a_ends = Signal()
         a_alone = Signal()
         a_with_b = Signal()
         a_error = Signal(reset_less=True)
-        offset = Signal(range(self.data_bytes), reset_less=True)
+        in_b, offset = self.in_b, self.offset
         m.d.comb += [
             # A full last beat needs no company; the packet of b then begins a beat of its own.
             a_ends.eq(self.a.p.last & ~self.a.p.keep[-1]),

@@ -120,7 +120,7 @@ class Realign(wiring.Component):
                 "empty": Out(1),
             }
         )
-        self._tag = data.StructLayout(
+        self.tag_layout = data.StructLayout(
             {
                 "below": data_bytes,
                 "emit": 1,
@@ -133,7 +133,7 @@ class Realign(wiring.Component):
         self.rotate = Rotate(
             lane_count=data_bytes,
             lane_bits=9,
-            tag_bits=self._tag.size,
+            tag_bits=self.tag_layout.size,
             stages=1 if data_bytes <= 16 else 2,
             direction="left",
         )
@@ -154,7 +154,7 @@ class Realign(wiring.Component):
         with m.If(self.i.ready):
             m.d.sync += [slot_valid.eq(self.i.valid), slot.eq(self.i.payload)]
 
-        tag = Signal(self._tag)
+        tag = Signal(self.tag_layout)
         m.d.comb += [
             tag.below.eq(Cat(slot.offset > n for n in range(self.data_bytes))),
             tag.emit.eq(slot.emit),
@@ -171,7 +171,7 @@ class Realign(wiring.Component):
             rotate.i.p.tag.eq(tag),
         ]
 
-        turned = Signal(self._tag)
+        turned = Signal(self.tag_layout)
         turned_data = Signal(8 * self.data_bytes)
         turned_keep = Signal(self.data_bytes)
         lanes = [rotate.o.p.data[9 * n : 9 * (n + 1)] for n in range(self.data_bytes)]
