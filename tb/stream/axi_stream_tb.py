@@ -21,8 +21,6 @@ DATA_BYTES = int(os.environ["DATA_BYTES"])
 RECEIVES = os.environ["DIRECTION"] == "from"
 LENGTHS = range(1, 4 * DATA_BYTES + 1)
 
-logging.getLogger("cocotb").setLevel(logging.WARNING)
-
 
 def packet_of(length: int) -> Packet:
     """Random packet of ``length`` bytes, one in ten damaged."""
@@ -34,8 +32,8 @@ class AxiSide:
 
     def __init__(self, dut, stall: float):
         kind, prefix = (AxiStreamSource, "s_axis") if RECEIVES else (AxiStreamSink, "m_axis")
+        logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.WARNING)
         self.port: Any = kind(AxiStreamBus.from_prefix(dut, prefix), dut.clk, dut.rst)
-        self.port.log.setLevel(logging.WARNING)
         if stall:
             self.port.set_pause_generator(random.random() < stall for _ in repeat(None))
 
@@ -128,7 +126,7 @@ async def count_malformed(dut) -> list[int]:
     return count
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def every_length_passes_at_full_rate(dut):
     """Every length from 1 byte to four beats, with a beat in every cycle."""
     source, sink, port = await attach(dut)
@@ -136,7 +134,7 @@ async def every_length_passes_at_full_rate(dut):
     assert port.span == port.accepted, "a cycle was lost"
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 @cocotb.parametrize(source_stall=[0.0, 0.5], sink_stall=[0.0, 0.5, 0.9])
 async def packets_pass_under_stalls(dut, source_stall, sink_stall):
     """With pauses on both sides, packets and their error marks arrive whole and in order."""
@@ -145,7 +143,7 @@ async def packets_pass_under_stalls(dut, source_stall, sink_stall):
     await exchange(dut, source, sink, packets)
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def reset_in_mid_packet(dut):
     """After a reset within a packet, it is gone without a trace in the next ones."""
     source, sink, port = await attach(dut, 0.2, 0.2)
@@ -220,8 +218,8 @@ async def single_beats(dut) -> None:
     assert sink.empty
 
 
-if RECEIVES:
-    cocotb.test(timeout_time=10, timeout_unit="ms")(
+if RECEIVES:  # cocotb finds tests by the names of the module
+    hostile_packets_test = cocotb.test(timeout_time=200, timeout_unit="us")(
         cocotb.parametrize(stall=[0.0, 0.5])(hostile_packets)
     )
-    cocotb.test(timeout_time=10, timeout_unit="ms")(single_beats)
+    single_beats_test = cocotb.test(timeout_time=200, timeout_unit="us")(single_beats)

@@ -42,7 +42,7 @@ async def exchange(dut, source, sinks, packets) -> None:
     assert all(sink.received.empty() for sink in sinks)
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def every_length_passes_at_full_rate(dut):
     """Every length from 1 byte to four beats, with a beat in every cycle."""
     source, sinks = await attach(dut)
@@ -51,7 +51,7 @@ async def every_length_passes_at_full_rate(dut):
         assert port.span == port.accepted, "a cycle was lost"
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 @cocotb.parametrize(source_stall=[0.0, 0.5], sink_stall=[0.0, 0.5, 0.9])
 async def every_output_gets_every_packet(dut, source_stall, sink_stall):
     """With stalls of each output's own, every output gets all packets whole and in order."""
@@ -59,7 +59,7 @@ async def every_output_gets_every_packet(dut, source_stall, sink_stall):
     await exchange(dut, source, sinks, [packet_of(random.choice(LENGTHS)) for _ in range(60)])
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 @cocotb.parametrize(slow=list(range(PORT_COUNT)))
 async def one_that_stops_stops_all_within_a_beat(dut, slow):
     """While one output waits, the others get at most the beat it refuses, and none twice."""
@@ -79,7 +79,7 @@ async def one_that_stops_stops_all_within_a_beat(dut, slow):
             assert await sink.received.get() == packet
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def malformed_beats_pass_unchanged(dut):
     """Beats that break the rules of packets pass bit by bit: no field is looked at."""
     source = StreamSource(dut, "i", pause=chance(0.3))
@@ -93,7 +93,7 @@ async def malformed_beats_pass_unchanged(dut):
             assert await sink.received.get() == value
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def reset_in_mid_packet(dut):
     """After a reset within a packet, it is gone without a trace in the next ones."""
     source, sinks = await attach(dut, 0.2, 0.2)

@@ -60,7 +60,7 @@ class Bench:
         assert self.dropped_count - dropped_before == self.model.dropped_count
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def every_length_passes_at_full_rate(dut):
     """Every length from 1 byte to four beats, at one beat a cycle from output to output."""
     bench = Bench(dut)
@@ -70,7 +70,7 @@ async def every_length_passes_at_full_rate(dut):
     assert bench.source.span == bench.source.accepted, "a cycle was lost"
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 @cocotb.parametrize(packet_stall=[0.0, 0.5], port_stall=[0.0, 0.5, 0.9], sink_stall=[0.0, 0.5, 0.9])
 async def packets_go_where_they_should(dut, packet_stall, port_stall, sink_stall):
     """With stalls on every stream, each packet leaves at its port or is dropped whole."""
@@ -81,7 +81,7 @@ async def packets_go_where_they_should(dut, packet_stall, port_stall, sink_stall
     assert bench.model.dropped_count
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 @cocotb.parametrize(number=list(range(PORT_COUNT, NUMBERS)))
 async def no_port_drops_at_full_rate(dut, number):
     """Every number that is no port drops the packet, even while an output waits."""
@@ -108,7 +108,7 @@ async def no_port_drops_at_full_rate(dut, number):
     await bench.exchange([packet_of(DATA_BYTES)], [PORT_COUNT - 1])
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def reset_in_mid_packet(dut):
     """After a reset within a packet, it is gone without a trace in the next ones."""
     bench = Bench(dut, 0.2, 0.2, 0.2)

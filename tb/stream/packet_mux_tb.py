@@ -9,7 +9,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from sim.stream import Packet, PacketMuxModel
 
-from . import PacketSink, PacketSource, chance, start
+from . import PacketSink, PacketSource, chance, reset, start
 
 PORT_COUNT = int(os.environ["PORT_COUNT"])
 DATA_BYTES = int(os.environ["DATA_BYTES"])
@@ -91,7 +91,7 @@ async def saturated_ports_share_in_model_order(dut, sink_stall):
         assert await sink.received.get() == expected
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 @cocotb.parametrize(source_stall=[0.0, 0.1, 0.9], sink_stall=[0.0, 0.5])
 async def every_port_keeps_its_order(dut, source_stall, sink_stall):
     """With random stalls, each port's packets arrive whole, unchanged and in order."""
@@ -105,7 +105,7 @@ async def every_port_keeps_its_order(dut, source_stall, sink_stall):
     await expect_all(dut, sink, queues)
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def every_length_passes(dut):
     """Every length from 1 byte to four beats, damaged or not, at one beat a cycle."""
     lengths = [
@@ -124,7 +124,7 @@ async def every_length_passes(dut):
     assert sink.span == sink.accepted, "a cycle was lost"
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def long_run_shares_are_exact(dut):
     """While all are backlogged, the packets of each port are exactly its share."""
     shares = {"round_robin": [1] * PORT_COUNT, "weighted": WEIGHTS}
@@ -157,7 +157,7 @@ async def long_run_shares_are_exact(dut):
         counts[port] += 1
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def a_lone_port_has_all_cycles(dut):
     """Serve a port that is alone in every cycle, whatever its weight."""
     sources, sink = await attach(dut, source_pause=chance(0), sink_pause=chance(0))
@@ -171,7 +171,7 @@ async def a_lone_port_has_all_cycles(dut):
         assert sink.span == sink.accepted
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def reset_within_a_packet_forgets_it(dut):
     """After a reset in mid-packet, the mux begins anew: other ports' packets are whole."""
     sources, sink = await attach(dut, source_pause=chance(0), sink_pause=chance(0.5))
@@ -179,16 +179,7 @@ async def reset_within_a_packet_forgets_it(dut):
         for port, source in enumerate(sources):
             source.send(Packet(bytes([port]) * 20 * DATA_BYTES))
         await ClockCycles(dut.clk, random.randint(3, 20 * DATA_BYTES))
-        dut.rst.value = 1
-        for source in sources:
-            source.flush()
-        await ClockCycles(dut.clk, 1)
-        sink.flush()
-        await ClockCycles(dut.clk, 1)
-        sink.flush()
-        dut.rst.value = 0
-        while not sink.received.empty():
-            sink.received.get_nowait()
+        await reset(dut, *sources, sink)
         queues = [[random_packet(port) for _ in range(2)] for port in range(PORT_COUNT)]
         for source, queue in zip(sources, queues, strict=True):
             for packet in queue:

@@ -46,7 +46,7 @@ def masked(beat: Beat) -> Beat:
     return Beat(beat.data & kept, beat.keep, beat.last, beat.error)
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def every_length_passes_at_full_rate(dut):
     """Every length from 1 byte to four wide beats; the narrow side moves a beat each cycle."""
     source, sink = await attach(dut)
@@ -54,7 +54,7 @@ async def every_length_passes_at_full_rate(dut):
     assert source.span == source.accepted, "a cycle was lost"
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def gathering_goes_on_while_the_output_waits(dut):
     """Lose no cycle to a sink that takes a wide beat only once per so many narrow ones."""
     ratio = O_BYTES // I_BYTES
@@ -73,7 +73,7 @@ async def gathering_goes_on_while_the_output_waits(dut):
     assert source.span == source.accepted, "a cycle was lost"
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 @cocotb.parametrize(source_stall=[0.0, 0.5], sink_stall=[0.0, 0.5, 0.9])
 async def packets_pass_under_stalls(dut, source_stall, sink_stall):
     """With stalls on both sides, packets and their error marks arrive whole and in order."""
@@ -82,7 +82,7 @@ async def packets_pass_under_stalls(dut, source_stall, sink_stall):
     await exchange(dut, source, sink, packets)
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def beats_are_the_models(dut):
     """No beat more or less than the model's, each with the model's fields."""
     source, sink = StreamSource(dut, "i"), StreamSink(dut, "o")
@@ -100,7 +100,7 @@ async def beats_are_the_models(dut):
     assert sink.received.empty()
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def malformed_packets_do_not_stop_it(dut):
     """Any keep and error on any beat: the beats are the model's, and good packets follow."""
     source = StreamSource(dut, "i", pause=chance(0.3))
@@ -124,7 +124,7 @@ async def malformed_packets_do_not_stop_it(dut):
     assert sink.received.empty()
 
 
-@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def reset_in_mid_packet(dut):
     """After a reset within a packet, it is gone without a trace in the next ones."""
     source, sink = await attach(dut, 0.2, 0.2)
