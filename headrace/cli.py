@@ -2,7 +2,7 @@
 
 import typer
 
-from . import blocks, checks
+from . import blocks, boards, checks
 from .console import Commands
 from .parse import parse
 from .registers import registers
@@ -30,6 +30,7 @@ app.command()(registers)
 app.command()(checks.synth)
 app.command()(checks.bench)
 app.command()(checks.prove)
+app.command()(boards.bitstream)
 
 
 def main() -> None:

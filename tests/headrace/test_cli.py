@@ -70,6 +70,9 @@ def test_verilog_to_a_file_under_another_name(tmp_path):
         ("bench packet_mx", "did you mean"),
         ("bench packet_mux --profile card40", "did you mean card400"),
         ("prove stream.PacketMx", "did you mean stream.PacketMux"),
+        ("bitstream --board ecpix5", "did you mean ecpix5-85"),
+        ("bitstream --board ecpix5-85 --design parse", "did you mean parser?"),
+        ("bitstream --board ecpix5-85 --mhz 0.1", "115200 baud cannot be made of 0.1 MHz"),
         ("inf", "No such command"),
         ("info --jsn", "No such option"),
     ],
@@ -81,6 +84,14 @@ def test_wrong_input_is_one_line_and_exit_code_2(words, message):
     assert message in done.stderr
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_bitstream_lists_boards():
+    done = run("bitstream", "--json")
+    assert done.exit_code == 0
+    report = json.loads(done.stdout)
+    assert "colorlight-5a75b-r7.0" in {board["board"] for board in report["boards"]}
+    assert report["designs"] == ["loopback", "parser"]
 
 
 def test_synth_prints_json():
