@@ -28,8 +28,8 @@ def _flatten(shape: Any, path: tuple[str | int, ...], start: int = 0) -> Iterato
 class DescribedSink(StreamSink):
     """Receive packets with their descriptors, as pairs of ``Parsed`` and ``Packet``.
 
-    Beats beyond the packet's end are ignored; a descriptor that changes within a packet
-    fails the test.
+    A descriptor that changes within a packet fails the test. ``banks`` has the bank that
+    parsed each packet.
 
     Parameters
     ----------
@@ -58,6 +58,7 @@ class DescribedSink(StreamSink):
         self._beat_fields = [(name, self._places["beat", name]) for name in _BEAT]
         descriptor = self.layout["descriptor"]
         self._descriptor = (descriptor.offset, (1 << descriptor.width) - 1)
+        self.banks: list[int] = []
         self._beats: list[Beat] = []
         self._descriptors: set[int] = set()
 
@@ -76,6 +77,8 @@ class DescribedSink(StreamSink):
         self._beats.append(beat)
         if beat.last:
             assert len(self._descriptors) == 1, "descriptor changed within a packet"
+            offset, mask = self._places["descriptor", "bank"]
+            self.banks.append((value >> offset) & mask)
             packet = from_beats(self._beats, self.data_bytes)
             self.received.put_nowait((self.parsed(value), packet))
             self._beats, self._descriptors = [], set()

@@ -155,6 +155,8 @@ def campaign(count: int, seeds: list[bytes]) -> Iterator[bytes]:
     # A pool, since scapy takes a millisecond to build a frame and mutation does not.
     pool = [bytes(stack()) for _ in range(max(50, count // 10))]
     pool += [bytes(fuzz(stack())) for _ in range(max(5, count // 100))]
+    # Headers matter here, not payloads: of the real frames, the short ones.
+    seeds = [frame for frame in seeds if len(frame) <= 400]
     while made < count:
-        yield _mutated(random.choice(pool if random.random() < 0.7 else seeds))[:2000]
+        yield _mutated(random.choice(pool if random.random() < 0.7 else seeds))[:1600]
         made += 1
