@@ -3,6 +3,7 @@
 from .cam import Cam
 from .delay_line import DelayLine
 from .free_list import FreeList
+from .hash import Hash
 from .ram import RamPortSignature, SimpleDualPortRam, SinglePortRam, TrueDualPortRam
 from .secded import SecdedDecoder, SecdedEncoder
 from .tcam import Tcam
@@ -11,6 +12,7 @@ __all__ = [
     "Cam",
     "DelayLine",
     "FreeList",
+    "Hash",
     "RamPortSignature",
     "SecdedDecoder",
     "SecdedEncoder",

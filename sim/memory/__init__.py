@@ -3,6 +3,7 @@
 from .cam import CamModel
 from .delay_line import DelayLineModel
 from .free_list import FreeListModel
+from .hash import HashModel
 from .ram import RamModel, RamRow, RamUse
 from .secded import Decoded, SecdedModel
 from .tcam import TcamModel
@@ -12,6 +13,7 @@ __all__ = [
     "Decoded",
     "DelayLineModel",
     "FreeListModel",
+    "HashModel",
     "RamModel",
     "RamRow",
     "RamUse",

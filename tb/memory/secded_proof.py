@@ -1,7 +1,5 @@
 """Proofs of hdl.memory's SECDED code."""
 
-from functools import reduce
-
 from amaranth import *
 from amaranth.hdl import Assert
 from amaranth.lib import wiring
@@ -14,15 +12,18 @@ __all__ = ["PROOFS"]
 
 
 class _AnyErrors(wiring.Component):
-    """Any word, any wrong bits: at most one is corrected, two are detected."""
+    """Any word with up to two wrong bits, any: one is corrected, two are detected."""
 
     data: Signal
-    errors: Signal
+    is_wrong: Signal
+    place: list[Signal]
 
     def __init__(self, data_bits: int):
         self.encoder = SecdedEncoder(data_bits=data_bits, latency=1)
         self.decoder = SecdedDecoder(data_bits=data_bits, latency=1)
-        super().__init__({"data": In(data_bits), "errors": In(data_bits + self.encoder.check_bits)})
+        self.codeword_bits = data_bits + self.encoder.check_bits
+        places = In(range(self.codeword_bits)).array(2)
+        super().__init__({"data": In(data_bits), "is_wrong": In(2), "place": places})
 
     def elaborate(self, platform):
         m = Module()
@@ -30,13 +31,24 @@ class _AnyErrors(wiring.Component):
         m.submodules.decoder = decoder = self.decoder
         data = Signal.like(self.data)
         sent = Signal.like(self.data)
-        wrong = Signal(range(4))
+        wrong = Signal(range(3))
         filled = Signal(2)
-        # How many are wrong, of which more than three are three.
-        count = reduce(lambda total, bit: Mux(total == 3, 3, total + bit), self.errors, C(0, 2))
+        # Two wrongs at one place are none; a place beyond the codeword is in no word.
+        errors = Signal(self.codeword_bits)
+        first, second = (
+            (wrong << place)[: self.codeword_bits]
+            for wrong, place in zip(self.is_wrong, self.place, strict=True)
+        )
+        m.d.comb += errors.eq(first ^ second)
+        same = self.place[0] == self.place[1]
+        counts = [
+            wrong & (p < self.codeword_bits)
+            for wrong, p in zip(self.is_wrong, self.place, strict=True)
+        ]
+        count = Mux(counts[0] & counts[1] & same, 0, counts[0] + counts[1])
         m.d.comb += [
             encoder.data.eq(self.data),
-            decoder.codeword.eq(encoder.codeword ^ self.errors),
+            decoder.codeword.eq(encoder.codeword ^ errors),
         ]
         m.d.sync += [
             data.eq(self.data),
