@@ -79,6 +79,8 @@ class InternetChecksum(wiring.Component):
     ----------
     latency : int
         Cycles from last beat to result.
+    total : Signal
+        Sum so far and the carry that is still to be added to it; what proofs compare.
 
     Members
     -------
@@ -106,6 +108,7 @@ class InternetChecksum(wiring.Component):
                 "o": Out(StrobeSignature(16)),
             }
         )
+        self.total = Signal(17)
         self.beat_latency = 1 + folded_sum_latency((data_bytes + 1) // 2)
         self.latency = self.beat_latency + 3
 
@@ -134,7 +137,7 @@ class InternetChecksum(wiring.Component):
         m.d.sync += [valid.eq(Cat(self.i.valid, valid)), last.eq(Cat(beat.last, last))]
 
         # The carry out of one beat's addition goes into the next.
-        total = Signal(17)
+        total = self.total
         grown = Signal(17)
         m.d.comb += grown.eq((Cat(C(1, 1), total[:16]) + Cat(total[16], added))[1:])
         with m.If(valid[-1]):

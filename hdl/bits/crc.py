@@ -144,6 +144,8 @@ class Crc(wiring.Component):
     ----------
     latency : int
         Cycles from last beat to CRC.
+    in_packet, total : Signal
+        State: whether the next beat continues a packet, and the loop's register. For proofs.
 
     Members
     -------
@@ -178,6 +180,8 @@ class Crc(wiring.Component):
             }
         )
         self.plan = CrcPlan.of(algorithm, data_bytes)
+        self.in_packet = Signal()
+        self.total = Signal(algorithm.width, reset_less=True)
         self.latency = 2 + len(self.plan.message) + len(self.plan.steps)
 
     def elaborate(self, platform):
@@ -187,7 +191,7 @@ class Crc(wiring.Component):
         # At a byte per beat the number has no digit, but a signal without bits is no Verilog.
         index_bits = max(1, (self.data_bytes - 1).bit_length())
 
-        in_packet = Signal()
+        in_packet = self.in_packet
         with m.If(self.i.valid):
             m.d.sync += in_packet.eq(~beat.last)
 
@@ -220,7 +224,7 @@ class Crc(wiring.Component):
             m.d.sync += added.eq(gf2.parities(matrix, value))
             value = added
 
-        total = Signal(width, reset_less=True)
+        total = self.total
         with m.If(valid[-1]):
             before = Mux(beside[-1].first, C(plan.start, width), gf2.parities(plan.loop, total))
             m.d.sync += total.eq(before ^ value)

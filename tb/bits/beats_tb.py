@@ -16,7 +16,7 @@ from tb.stream import chance, start
 from .strobe_port import BeatSource, StrobeSink
 
 DATA_BYTES = int(os.environ["DATA_BYTES"])
-LATENCY = int(os.environ["LATENCY"])
+LATENCY = int(os.environ.get("LATENCY", "0"))
 NAME = os.environ["MODEL"]
 MODELS = {**CRC_ALGORITHMS, "checksum": internet_checksum}
 MODEL = MODELS[NAME] if NAME in MODELS else CrcAlgorithm.parse(NAME)
