@@ -99,7 +99,8 @@ async def reset_in_mid_packet(dut):
     await ClockCycles(dut.clk, 7)
     dut.rst.value = 1
     source.flush()
-    await ClockCycles(dut.clk, 2)
-    sink.flush()
+    for _ in range(2):
+        await ClockCycles(dut.clk, 1)
+        sink.flush()
     dut.rst.value = 0
     await exchange(source, sink, random_packets(20))

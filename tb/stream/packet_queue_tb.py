@@ -255,8 +255,9 @@ async def reset_in_mid_packet(dut, beats):
     await ClockCycles(dut.clk, 8)
     dut.rst.value = 1
     source.flush()
-    await ClockCycles(dut.clk, 2)
-    sink.flush()
+    for _ in range(2):
+        await ClockCycles(dut.clk, 1)
+        sink.flush()
     sink.pause = chance(0)
     dut.rst.value = 0
     packets = random_packets(20, 4)

@@ -116,8 +116,9 @@ async def reset_empties_it(dut, count):
     await ClockCycles(dut.clk, count + 5)
     dut.rst.value = 1
     source.flush()
-    await ClockCycles(dut.clk, 2)
-    sink.flush()
+    for _ in range(2):
+        await ClockCycles(dut.clk, 1)
+        sink.flush()
     sink.pause = chance(0)
     dut.rst.value = 0
     await exchange(source, sink, numbered(2 * DEPTH))
