@@ -40,13 +40,16 @@ class SkidBuffer(wiring.Component):
             {"i": In(PacketSignature(data_bytes)), "o": Out(PacketSignature(data_bytes))}
         )
 
+        # Beats need no reset: `waits` and `o.valid` say when they mean something. The proof
+        # looks at what waits.
+        self._waiting = Signal(PacketLayout(data_bytes), reset_less=True)
+
     def elaborate(self, platform):
         m = Module()
 
-        # Beats need no reset: `waits` and `o.valid` say when they mean something.
-        waiting = Signal(PacketLayout(self.data_bytes), reset_less=True)
-        beat = Signal(PacketLayout(self.data_bytes), reset_less=True)
         waits = Signal()
+        waiting = self._waiting
+        beat = Signal(PacketLayout(self.data_bytes), reset_less=True)
         m.d.comb += [self.i.ready.eq(~waits), self.o.payload.eq(beat)]
 
         with m.If(self.o.ready | ~self.o.valid):
