@@ -158,6 +158,26 @@ async def reset_in_mid_packet(dut):
         await exchange(dut, source, sink, [packet_of(random.choice(LENGTHS)) for _ in range(5)])
 
 
+@cocotb.test(timeout_time=200, timeout_unit="us")
+async def an_offer_does_not_wait_for_ready(dut):
+    """Give an offer to a sink that is ready only once it has seen one."""
+    source, sink, port = await attach(dut)
+    if RECEIVES:
+        port.pause = lambda: True
+    else:
+        sink.port.pause = True
+    await ClockCycles(dut.clk, 2)
+    packet = packet_of(DATA_BYTES)
+    source.send(packet)
+    await ClockCycles(dut.clk, 5)
+    assert (dut.o__valid if RECEIVES else dut.m_axis_tvalid).value
+    if RECEIVES:
+        port.pause = lambda: False
+    else:
+        sink.port.pause = False
+    assert await sink.receive() == packet
+
+
 def hostile_packet() -> list[AxiBeat]:
     """Packet of up to five beats with any ``tkeep``."""
     full = (1 << DATA_BYTES) - 1

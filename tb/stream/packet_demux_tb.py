@@ -120,3 +120,23 @@ async def reset_in_mid_packet(dut):
         await reset(dut, bench.source, bench.ports, *bench.sinks)
         packets = [packet_of(random.choice(LENGTHS)) for _ in range(5)]
         await bench.exchange(packets, [random.randrange(NUMBERS) for _ in packets])
+
+
+@cocotb.test(timeout_time=200, timeout_unit="us")
+async def an_offer_does_not_wait_for_ready(dut):
+    """Give an offer to a sink that is ready only once it has seen one."""
+    waits = True
+    bench = Bench(dut)
+    for sink in bench.sinks:
+        sink.pause = lambda: waits
+    await start(dut)
+    for port, sink in enumerate(bench.sinks):
+        waits = True
+        await ClockCycles(dut.clk, 2)
+        packet = packet_of(DATA_BYTES)
+        bench.source.send(packet)
+        bench.ports.send_value(port)
+        await ClockCycles(dut.clk, 5)
+        assert dut[f"o__{port}__valid"].value
+        waits = False
+        assert await sink.received.get() == packet

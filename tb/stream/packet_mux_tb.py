@@ -185,3 +185,16 @@ async def reset_within_a_packet_forgets_it(dut):
             for packet in queue:
                 source.send(packet)
         await expect_all(dut, sink, queues)
+
+
+@cocotb.test(timeout_time=200, timeout_unit="us")
+async def an_offer_does_not_wait_for_ready(dut):
+    """Give an offer to a sink that is ready only once it has seen one."""
+    waits = True
+    sources, sink = await attach(dut, source_pause=chance(0), sink_pause=lambda: waits)
+    packet = random_packet(PORT_COUNT - 1)
+    sources[-1].send(packet)
+    await ClockCycles(dut.clk, 5)
+    assert dut.o__valid.value
+    waits = False
+    assert await sink.received.get() == (PORT_COUNT - 1, packet)

@@ -134,3 +134,19 @@ async def reset_in_mid_packet(dut):
         await reset(dut, source, sink)
         packets = [packet_of(random.choice(LENGTHS)) for _ in range(5)]
         await exchange(dut, source, sink, packets)
+
+
+@cocotb.test(timeout_time=200, timeout_unit="us")
+async def an_offer_does_not_wait_for_ready(dut):
+    """Give an offer to a sink that is ready only once it has seen one."""
+    waits = True
+    source = PacketSource(dut, "i", I_BYTES)
+    sink = PacketSink(dut, "o", O_BYTES, pause=lambda: waits)
+    await start(dut)
+    packet = packet_of(WIDER)
+    source.send(packet)
+    await ClockCycles(dut.clk, 5 + WIDER)
+    assert dut.o__valid.value
+    waits = False
+    assert await sink.received.get() == packet
+    await ClockCycles(dut.clk, 10)
