@@ -1,5 +1,7 @@
 """Bitstreams: clocks by hand, the boards' pins, the designs simulated, one built to the end."""
 
+from typing import Any
+
 import pytest
 
 from fpga.bitstream import build
@@ -30,7 +32,8 @@ def test_pll_by_hand():
 def test_board_has_what_designs_need(board):
     platform = BOARDS[board].platform()
     assert platform.default_clk_frequency
-    assert {pin.name for pin in platform.lookup("uart", 0).ios} >= {"rx", "tx"}
+    uart: Any = platform.lookup("uart", 0)
+    assert {pin.name for pin in uart.ios} >= {"rx", "tx"}
 
 
 def test_loopback(run_dir):
