@@ -53,15 +53,16 @@ class Gate(wiring.Component):
             }
         )
 
+        self._in_packet = Signal()
+
     def elaborate(self, platform):
         m = Module()
 
-        in_packet = Signal()
         can_move = Signal()
         # The beat needs no reset: `o.valid` says when it means something.
         beat = Signal(PacketLayout(self.data_bytes), reset_less=True)
         m.d.comb += [
-            self.open.eq(self.enable | in_packet),
+            self.open.eq(self.enable | self._in_packet),
             can_move.eq(self.o.ready | ~self.o.valid),
             self.i.ready.eq(can_move & self.open),
             self.o.payload.eq(beat),
@@ -69,6 +70,6 @@ class Gate(wiring.Component):
         with m.If(can_move):
             m.d.sync += [self.o.valid.eq(self.i.valid & self.open), beat.eq(self.i.payload)]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += in_packet.eq(~self.i.p.last)
+            m.d.sync += self._in_packet.eq(~self.i.p.last)
 
         return m
