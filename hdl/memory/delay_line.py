@@ -10,8 +10,8 @@ __all__ = ["DelayLine"]
 
 # Up to here flip-flops are no larger than a ring of RAM with its pointer.
 _LONGEST_OF_FLIP_FLOPS = 3
-# Up to here a ring fits four rows of 16-deep distributed RAM; a longer one is worth block RAM.
-_DEEPEST_DISTRIBUTED = 64
+# Up to here a ring fits two rows of 16-deep distributed RAM; a longer one is worth block RAM.
+_DEEPEST_DISTRIBUTED = 32
 
 
 class DelayLine(wiring.Component):
@@ -21,8 +21,8 @@ class DelayLine(wiring.Component):
     contents are not reset: ``o`` is undefined until ``cycles`` cycles after the last cycle
     of reset. What says whether the value means something travels beside the line, with a reset.
 
-    A line of up to 3 cycles is made of flip-flops, one of up to 65 of a ring in distributed RAM
-    with a register behind it, a longer one of a ring in block RAM with two.
+    A line of up to 3 cycles is made of flip-flops, one of up to 33 of a ring in distributed RAM
+    with a register behind it, a longer one of a ring in RAM that may be block RAM, with two.
 
     Latency is ``cycles``. Throughput is 1 value per cycle.
 
@@ -84,7 +84,9 @@ class DelayLine(wiring.Component):
 
         depth = self.cycles - 1
         distributed = self.storage == "distributed"
-        m.submodules.ring = ring = Memory(shape=unsigned(width), depth=depth, init=[])
+        # Said aloud, because in block RAM to read the row that is written would cost extra logic.
+        attrs = {"ram_style": "distributed"} if distributed else {}
+        m.submodules.ring = ring = Memory(shape=unsigned(width), depth=depth, init=[], attrs=attrs)
         write = ring.write_port()
         read = ring.read_port(domain="comb")
         oldest = Signal(range(depth))

@@ -43,6 +43,7 @@ def test_ram(kind, shape, depth, lane_count, latency, bypass, run_dir):
 @pytest.mark.parametrize(
     ("target", "block_ram"),
     [("synth_ecp5", r"DP16KD"), ("synth_xilinx -family xcup -noiopad", r"RAMB\d\dE2")],
+    ids=["ecp5", "xilinx"],
 )
 @pytest.mark.parametrize(
     ("ram", "registers"),
