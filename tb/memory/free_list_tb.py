@@ -90,8 +90,8 @@ async def one_freed_index_comes_back_after_4_cycles(dut):
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
 async def saturated_list_gives_and_takes_one_a_cycle(dut):
-    """With 6 indices or more, freeing each index 1 cycle after it came loses no cycle."""
-    if COUNT < 6:
+    """With 5 indices or more, freeing each index 1 cycle after it came loses no cycle."""
+    if COUNT < 5:
         return
     bench = await begin(dut)
     last = None

@@ -7,7 +7,7 @@ from hdl.memory import FreeList
 from tb.simulate import simulate
 
 
-@pytest.mark.parametrize(("count", "checked"), [(2, True), (11, True), (64, False)])
+@pytest.mark.parametrize(("count", "checked"), [(2, True), (5, True), (64, False)])
 def test_free_list(count, checked, run_dir):
     simulate(
         FreeList(count=count, checked=checked),
