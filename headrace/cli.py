@@ -4,6 +4,7 @@ import typer
 
 from . import blocks, boards, checks
 from .console import Commands
+from .graph import graph
 from .parse import parse
 from .registers import registers
 
@@ -24,6 +25,7 @@ def root() -> None:
 
 
 app.command()(parse)
+app.command()(graph)
 app.command()(blocks.info)
 app.command()(blocks.verilog)
 app.command()(registers)

@@ -4,9 +4,8 @@ import ipaddress
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,9 +19,9 @@ from tb.simulate import BUILD, build, run
 
 from .capture import read_frames
 from .console import InputError
-from .waiting import Waiting
+from .waiting import Waiting, finished
 
-__all__ = ["parse", "parse_frames"]
+__all__ = ["parse", "parse_frames", "print_frames"]
 
 # Fields worth a place on the line, with how they are written.
 _SHOWN = {
@@ -131,15 +130,6 @@ def line(about: dict[str, Any]) -> str:
     return " ".join(words)
 
 
-def _finished(work: Future[Any]) -> bool:
-    """Whether ``work`` finishes within half a second; raise what it raised."""
-    try:
-        work.result(timeout=0.5)
-    except NotYet:
-        return False
-    return True
-
-
 def parse_frames(frames: list[bytes], config: NicConfig) -> Iterator[dict[str, Any]]:
     """Yield what the Verilated parser says of each of ``frames``, then the ``total``."""
     parser = Parser(
@@ -154,7 +144,7 @@ def parse_frames(frames: list[bytes], config: NicConfig) -> Iterator[dict[str, A
         results.touch()
         Path(folder, "frames").write_text("\n".join(frame.hex() for frame in frames))
         building = pool.submit(build, parser, name="parser")
-        while not _finished(building):
+        while not finished(building):
             waiting.show("building the simulator of the parser (once)")
         simulator = building.result()
         done = pool.submit(
@@ -173,7 +163,7 @@ def parse_frames(frames: list[bytes], config: NicConfig) -> Iterator[dict[str, A
             },
             log_file=BUILD / "parse.log",
         )
-        while not _finished(done):
+        while not finished(done):
             count = results.read_bytes().count(b"\n")
             waiting.show("through the parser", count, len(frames))
         entries = [json.loads(text) for text in results.read_text().splitlines()]
@@ -199,6 +189,24 @@ def parse_frames(frames: list[bytes], config: NicConfig) -> Iterator[dict[str, A
     }
 
 
+def print_frames(objects: Iterable[dict[str, Any]], console: Console) -> None:
+    """Print what :func:`parse_frames` yields for a person."""
+    for about in objects:
+        if "total" not in about:
+            console.print(line(about))
+            continue
+        total = about["total"]
+        console.print()
+        for name, count in total["by_opcode"].items():
+            console.print(f"{count:7} {name}")
+        used, needed = total["cycles_used"], total["cycles_needed"]
+        ratio = f" = {used / needed:.3f}" if needed else ""
+        console.print(
+            f"{total['frames']:7} frames, {total['icrc_good']} with a good ICRC,"
+            f" {total['icrc_bad']} with a bad one; cycles used / needed: {used} / {needed}{ratio}"
+        )
+
+
 def parse(
     file: Annotated[Path, typer.Argument(help="Capture: pcap or pcapng, Ethernet.")],
     profile: Annotated[
@@ -215,21 +223,9 @@ def parse(
     if profile not in PRODUCTS:
         raise InputError(f"profile must be one of {', '.join(PRODUCTS)}, not {profile!r}")
     frames = read_frames(file)
-    console = Console(markup=False, highlight=False, soft_wrap=True)
-    for about in parse_frames(frames, PRODUCTS[profile]):
-        if as_json:
+    objects = parse_frames(frames, PRODUCTS[profile])
+    if as_json:
+        for about in objects:
             print(json.dumps(about))
-        elif "total" not in about:
-            console.print(line(about))
-        else:
-            total = about["total"]
-            console.print()
-            for name, count in total["by_opcode"].items():
-                console.print(f"{count:7} {name}")
-            used, needed = total["cycles_used"], total["cycles_needed"]
-            ratio = f" = {used / needed:.3f}" if needed else ""
-            console.print(
-                f"{total['frames']:7} frames, {total['icrc_good']} with a good ICRC,"
-                f" {total['icrc_bad']} with a bad one; cycles used / needed:"
-                f" {used} / {needed}{ratio}"
-            )
+    else:
+        print_frames(objects, Console(markup=False, highlight=False, soft_wrap=True))

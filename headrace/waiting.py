@@ -1,13 +1,16 @@
 """Progress of one long piece of work, on standard error."""
 
 import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .console import SILENT_SECONDS
 
-__all__ = ["Waiting"]
+__all__ = ["Waiting", "finished"]
 
 
 class Waiting:
@@ -45,3 +48,12 @@ class Waiting:
         elif text != self._shown:
             self._console.print(text)
             self._shown = text
+
+
+def finished(work: Future[Any]) -> bool:
+    """Whether ``work`` finishes within half a second; raise what it raised."""
+    try:
+        work.result(timeout=0.5)
+    except NotYet:
+        return False
+    return True

@@ -5,10 +5,12 @@ from .icrc_check import IcrcCheck, IcrcVerdict
 from .parser import DEFAULT_GRAPH, DescribedLayout, DescriptorLayout, Parser
 from .parser_bus import ParseError, Table, TableWriteLayout
 from .parser_stage import ParserStage
+from .programmable_parser import PARSER, ProgrammableParser, register_writes
 from .window import Window
 
 __all__ = [
     "DEFAULT_GRAPH",
+    "PARSER",
     "DescribedLayout",
     "DescriptorLayout",
     "GraphError",
@@ -18,6 +20,7 @@ __all__ = [
     "ParseError",
     "Parser",
     "ParserStage",
+    "ProgrammableParser",
     "Role",
     "StateEntry",
     "Table",
@@ -25,4 +28,5 @@ __all__ = [
     "TransitionEntry",
     "Window",
     "compile_graph",
+    "register_writes",
 ]
