@@ -143,16 +143,16 @@ class InternetChecksum(wiring.Component):
         with m.If(valid[-1]):
             m.d.sync += total.eq(Mux(last[-1], 0, grown))
 
-        # After the last beat a carry is left, and it may carry again: but then only zeros are
-        # below, and the second carry needs no adder.
+        # After the last beat a carry is left. It does not carry again: beside a carry the sum is at
+        # most 0xfffe, since 0xffff + 0xffff, and 0xfffe + 0xffff + 1, are no more than 0x1fffe.
         closed = Signal(17, reset_less=True)
-        folded = Signal(17, reset_less=True)
+        folded = Signal(16, reset_less=True)
         checksum = Signal(16, reset_less=True)
         done = Signal(3)
         m.d.sync += [
             closed.eq(grown),
-            folded.eq(closed[:16] + closed[16]),
-            checksum.eq(~Cat(folded[8:16], folded[0] | folded[16], folded[1:8])),
+            folded.eq((closed[:16] + closed[16])[:16]),
+            checksum.eq(~Cat(folded[8:], folded[:8])),
             done.eq(Cat(valid[-1] & last[-1], done)),
         ]
         m.d.comb += [self.o.payload.eq(checksum), self.o.valid.eq(done[-1])]
