@@ -7,13 +7,14 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
 from amaranth.lib import wiring
 
 import hdl
+from hdl.nic import PRODUCTS
 
 __all__ = [
     "PROFILES",
@@ -26,8 +27,11 @@ __all__ = [
     "suggestion",
 ]
 
-#: Bytes per beat of the named products.
-PROFILES = {"proto": 8, "card100": 64, "card400": 128}
+#: What the named products give to a block's parameters of these names.
+PROFILES: dict[str, dict[str, Any]] = {
+    name: {**asdict(replace(config, slots={})), "slots": dict(config.slots)}
+    for name, config in PRODUCTS.items()
+}
 
 
 class BlockError(ValueError):
@@ -108,8 +112,8 @@ class Block:
                     f"no profile {profile!r}{suggestion(profile, PROFILES)};"
                     f" there are {', '.join(PROFILES)}"
                 )
-            if "data_bytes" in known:
-                complete.setdefault("data_bytes", PROFILES[profile])
+            given = PROFILES[profile]
+            complete = {name: given[name] for name in known if name in given} | complete
         missing = [
             name
             for name, parameter in known.items()

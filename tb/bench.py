@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, field
 from amaranth.lib import wiring
 
 import tb
+from hdl.nic import PRODUCTS
 
 from .simulate import BUILD, build, run
 
 __all__ = ["FRAME_LENGTHS", "PROFILES", "Bench", "Row", "benches", "run_bench"]
 
 #: Bytes per beat of the named products.
-PROFILES = {"proto": 8, "card100": 64, "card400": 128}
+PROFILES = {name: config.data_bytes for name, config in PRODUCTS.items()}
 #: Frame lengths, without FCS, that every packet block is measured at.
 FRAME_LENGTHS = [60, 61, 64, 65, 128, 129, 256, 1514, 9014]
 
