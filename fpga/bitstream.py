@@ -118,7 +118,7 @@ def build(
     board: str,
     design: str,
     *,
-    hertz: float = 125e6,
+    hertz: float | None = None,
     baud: int = 115200,
     progress: Callable[[str], object] = lambda _: None,
 ) -> Bitstream:
@@ -129,7 +129,8 @@ def build(
     board, design : str
         Keys of ``BOARDS`` and ``DESIGNS``.
     hertz : float
-        Clock; the PLL makes the highest frequency not above it that it can.
+        Clock; the PLL makes the highest frequency not above it that it can. That of the board
+        where it is not given.
     baud : int
         Of the serial line.
     progress : callable
@@ -146,12 +147,13 @@ def build(
     """
     target = BOARDS[board]
     platform = target.platform()
+    hertz = target.hertz if hertz is None else hertz
     pll = plan_pll(platform.default_clk_frequency, hertz)
     progress("Amaranth writes the netlist")
     plan = platform.prepare(
         _Top(design, hertz=hertz, baud=baud),
         name="top",
-        nextpnr_opts="--seed 1 --timing-allow-fail --report report.json",
+        nextpnr_opts="--seed 1 --router router2 --timing-allow-fail --report report.json",
         script_after_read="chformal -remove\ndelete t:$print",
     )
     digest = hashlib.sha256(plan.digest()).hexdigest()[:16]

@@ -27,11 +27,14 @@ class Board:
         Command that loads a bitstream until power-off; ``{bit}`` and ``{svf}`` are files.
     uart : str
         Where its serial line is.
+    hertz : float
+        Clock that every design reaches on it: 125 MHz at speed grade 8, 75 MHz at 6.
     """
 
     platform: Callable[[], LatticeECP5Platform]
     program: str
     uart: str = "the board's USB bridge"
+    hertz: float = 125e6
 
 
 _LOADER = "openFPGALoader -b {board} {{bit}}"
@@ -42,6 +45,7 @@ BOARDS = {
         Colorlight_5A75B_R70Platform,
         _LOADER.format(board="colorlight"),
         "J19: transmit on DATA_LED-, receive on KEY+",
+        hertz=75e6,
     ),
     "ecp5-5g-evn": Board(
         ECP55GEVNPlatform,
@@ -50,10 +54,10 @@ BOARDS = {
     ),
     "ecpix5-45": Board(ECPIX545Platform, _LOADER.format(board="ecpix5")),
     "ecpix5-85": Board(ECPIX585Platform, _LOADER.format(board="ecpix5")),
-    "icepi-zero": Board(IcepiZero1_3Platform, _LOADER.format(board="icepi-zero")),
-    "ulx3s-25": Board(ULX3S_25F_Platform, _LOADER.format(board="ulx3s")),
-    "ulx3s-45": Board(ULX3S_45F_Platform, _LOADER.format(board="ulx3s")),
-    "ulx3s-85": Board(ULX3S_85F_Platform, _LOADER.format(board="ulx3s")),
+    "icepi-zero": Board(IcepiZero1_3Platform, _LOADER.format(board="icepi-zero"), hertz=75e6),
+    "ulx3s-25": Board(ULX3S_25F_Platform, _LOADER.format(board="ulx3s"), hertz=75e6),
+    "ulx3s-45": Board(ULX3S_45F_Platform, _LOADER.format(board="ulx3s"), hertz=75e6),
+    "ulx3s-85": Board(ULX3S_85F_Platform, _LOADER.format(board="ulx3s"), hertz=75e6),
     "versa-ecp5": Board(VersaECP5Platform, _LOADER.format(board="versa_ecp5")),
     "versa-ecp5-5g": Board(VersaECP55GPlatform, _LOADER.format(board="versa_ecp5")),
 }

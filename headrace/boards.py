@@ -23,8 +23,9 @@ def bitstream(
     ] = None,
     design: Annotated[str, typer.Option(help=f"{' or '.join(DESIGNS)}.")] = "parser",
     megahertz: Annotated[
-        float, typer.Option("--mhz", help="Clock; the PLL makes the nearest not above.")
-    ] = 125.0,
+        float | None,
+        typer.Option("--mhz", help="Clock; the PLL makes the nearest not above."),
+    ] = None,
     baud: Annotated[int, typer.Option(help="Of the serial line.")] = 115200,
     json: Json = False,
 ) -> None:
@@ -43,11 +44,12 @@ def bitstream(
                 f"no {what} {word!r}{catalogue.suggestion(word, known)};"
                 f" there are {', '.join(known)}"
             )
-    if not 4 <= megahertz * 1e6 / max(1, baud) <= 1 << 16:
-        raise InputError(f"{baud} baud cannot be made of {megahertz} MHz")
+    hertz = BOARDS[board].hertz if megahertz is None else megahertz * 1e6
+    if not 4 <= hertz / max(1, baud) <= 1 << 16:
+        raise InputError(f"{baud} baud cannot be made of {hertz / 1e6} MHz")
     try:
         with Steps(_STEPS) as steps:
-            made = build(board, design, hertz=megahertz * 1e6, baud=baud, progress=steps.step)
+            made = build(board, design, hertz=hertz, baud=baud, progress=steps.step)
     except ValueError as error:
         raise InputError(str(error)) from error
     if json:

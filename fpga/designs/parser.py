@@ -43,7 +43,7 @@ class ParserDesign(wiring.Component):
     PARAMETERS: ClassVar[dict[str, Any]] = {
         "data_bytes": 8,
         "header_count": 6,
-        "slots": {"link": 14, "network": 20, "transport": 8, "rdma": 12},
+        "slots": {"network": 20, "transport": 8, "rdma": 12},
     }
 
     rx: Signal
@@ -71,12 +71,17 @@ class ParserDesign(wiring.Component):
         connect(m, decoder.o, queue.i)
         connect(m, queue.o, upsizer.i)
         connect(m, upsizer.o, parser.i)
-        # The verdict on the ICRC is there with a packet's last beat; the bytes are not wanted.
-        last = parser.o.p.beat.last
+        # The verdict on the ICRC is there with a packet's last beat; the bytes are not wanted. The
+        # register keeps the slow serial side's `ready` out of the parser's paths.
+        held, holds = Signal(len(answer), reset_less=True), Signal()
+        with m.If(~holds):
+            m.d.sync += [held.eq(answer), holds.eq(parser.o.valid & parser.o.p.beat.last)]
+        with m.Elif(report.i.ready):
+            m.d.sync += holds.eq(0)
         m.d.comb += [
-            report.i.payload.eq(answer),
-            report.i.valid.eq(parser.o.valid & last),
-            parser.o.ready.eq(report.i.ready | ~last),
+            parser.o.ready.eq(~holds),
+            report.i.payload.eq(held),
+            report.i.valid.eq(holds),
         ]
         connect(m, report.o, encoder.i)
         connect(m, encoder.o, transmitter.i)

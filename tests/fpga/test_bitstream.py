@@ -59,7 +59,7 @@ def test_bitstream(board, design):
 
 
 def check(made):
-    assert made.fmax_mhz >= made.needed_mhz > 120
+    assert made.fmax_mhz >= made.needed_mhz >= 75
     assert all(0 < used <= available for used, available in made.used.values())
     with open(made.bit, "rb") as file:
         head = file.read(256)
