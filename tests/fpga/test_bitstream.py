@@ -1,12 +1,14 @@
 """Bitstreams: clocks by hand, the boards' pins, the designs simulated, one built to the end."""
 
+import json
 from typing import Any
 
 import pytest
+from scapy.utils import rdpcap
 
 from fpga.bitstream import build
 from fpga.boards import BOARDS, plan_pll
-from fpga.designs import DESIGNS, Loopback
+from fpga.designs import DESIGNS, Loopback, ParserDesign
 from tb.simulate import simulate
 
 
@@ -43,6 +45,29 @@ def test_loopback(run_dir):
         testbench="tb.serial.loopback_tb",
         run_dir=run_dir,
         env={"CLOCKS_PER_BIT": 4},
+    )
+
+
+@pytest.mark.long
+def test_parser_design(run_dir, pytestconfig, tmp_path):
+    """Requests and answers of real traffic, short enough for a serial line."""
+    sizes = ParserDesign.PARAMETERS
+    capture = pytestconfig.rootpath / "data" / "captures" / "v_rc_all_ops_m256.pcap"
+    frames = [bytes(frame) for frame in rdpcap(str(capture))]
+    chosen = [frame for frame in frames if len(frame) <= 90][:12]
+    assert len(chosen) == 12
+    (tmp_path / "frames").write_text("\n".join(frame.hex() for frame in chosen))
+    simulate(
+        ParserDesign(clocks_per_bit=4),
+        name="parser_design",
+        testbench="tb.serial.parser_design_tb",
+        run_dir=run_dir,
+        env={
+            "CLOCKS_PER_BIT": 4,
+            "HEADER_COUNT": sizes["header_count"],
+            "SLOTS": json.dumps(sizes["slots"]),
+            "FRAMES": tmp_path / "frames",
+        },
     )
 
 
