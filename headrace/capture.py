@@ -70,7 +70,8 @@ def _pcap(path: Path, reader: RawPcapReader) -> Iterator[bytes]:
 def _pcapng(path: Path, reader: RawPcapNgReader) -> Iterator[bytes]:
     _check_blocks(path)
     for number, (data, about) in enumerate(reader, start=1):
-        _check(path, number, about.linktype, data, about.caplen, about.wirelen)
+        linktype = getattr(about, "linktype", -1)
+        _check(path, number, linktype, data, about.caplen, about.wirelen)
         yield data
 
 

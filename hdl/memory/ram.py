@@ -1,5 +1,6 @@
 """Random access memories: one port, one write and one read port, two ports."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from amaranth import *
@@ -25,9 +26,9 @@ def _check(shape: ShapeLike, depth: int, lane_count: int, latency: int) -> int:
     return width // lane_count
 
 
-def _memory(shape: ShapeLike, depth: int) -> Memory:
+def _memory(shape: ShapeLike, depth: int, init: Iterable[int] = ()) -> Memory:
     """Rows as plain bits: lanes may cut through the fields of ``shape``."""
-    return Memory(shape=unsigned(Shape.cast(shape).width), depth=depth, init=[])
+    return Memory(shape=unsigned(Shape.cast(shape).width), depth=depth, init=init)
 
 
 def _registered(m: Module, name: str, row: Value, en: Value, latency: int) -> Value:
@@ -242,6 +243,8 @@ class SimpleDualPortRam(wiring.Component):
         Cycles of a read: 1, or 2 with a register behind the RAM.
     bypass : bool
         Whether a read sees the write of its own cycle.
+    init : iterable of int, optional
+        Bits of the first rows, where the technology can load them: FPGAs can.
 
     Members
     -------
@@ -274,7 +277,14 @@ class SimpleDualPortRam(wiring.Component):
     read_data: Signal
 
     def __init__(
-        self, *, shape: ShapeLike, depth: int, lane_count: int, latency: int, bypass: bool
+        self,
+        *,
+        shape: ShapeLike,
+        depth: int,
+        lane_count: int,
+        latency: int,
+        bypass: bool,
+        init: Iterable[int] = (),
     ):
         self._lane_bits = _check(shape, depth, lane_count, latency)
         self.shape = shape
@@ -282,6 +292,7 @@ class SimpleDualPortRam(wiring.Component):
         self.lane_count = lane_count
         self.latency = latency
         self.bypass = bypass
+        self.init = tuple(init)
         super().__init__(
             {
                 "write_lanes": In(lane_count),
@@ -296,7 +307,7 @@ class SimpleDualPortRam(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.memory = memory = _memory(self.shape, self.depth)
+        m.submodules.memory = memory = _memory(self.shape, self.depth, self.init)
         write = memory.write_port(granularity=self._lane_bits)
         read = memory.read_port(domain="comb")
         m.d.comb += [

@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from amaranth.lib import data, enum
 
@@ -268,7 +269,7 @@ class _Compiler:
         role = self.entry.get("role", "none").upper()
         if role not in Role.__members__:
             raise GraphError(f"state {self.name}: there is no role {role.lower()!r}")
-        entry = {
+        entry: Mapping[int | str, Any] = {
             "taps": taps,
             "minimum": self.header.bytes,
             "add": add,
@@ -318,7 +319,7 @@ def compile_graph(path: Path, slots: list[str]) -> GraphTables:
 
     # The states with most keys choose their places first.
     rows: list[int | None] = [None] * TRANSITION_COUNT
-    places = dict.fromkeys(names[1:], (0, 0))
+    places: dict[str, tuple[int, int]] = dict.fromkeys(names[1:], (0, 0))
     for name in sorted(compilers, key=lambda name: -len(compilers[name].keys())):
         keys = compilers[name].keys()
         for select, displacement in (
@@ -333,7 +334,7 @@ def compile_graph(path: Path, slots: list[str]) -> GraphTables:
             raise GraphError(f"{path}: state {name} finds no room for its {len(keys)} keys")
         places[name] = (select, displacement)
         for key, following in keys.items():
-            entry = {
+            entry: Mapping[int | str, Any] = {
                 "state": numbers[name],
                 "key": int.from_bytes(key, "little"),
                 "next": following,

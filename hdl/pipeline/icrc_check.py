@@ -1,5 +1,7 @@
 """Checks the invariant CRC of RoCEv2 packets."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -239,7 +241,7 @@ class IcrcCheck(wiring.Component):
         m.submodules.crc = crc = self.crc
         crc_valid = Signal()
         crc_restart = Signal(reset_less=True)
-        crc_beat = Signal(crc.i.payload.shape(), reset_less=True)
+        crc_beat: Any = Signal(crc.i.payload.shape(), reset_less=True)
         m.d.sync += [
             crc_valid.eq(run),
             crc_restart.eq(begin_5),
@@ -265,7 +267,7 @@ class IcrcCheck(wiring.Component):
         m.d.comb += good.eq(Mux(ended, crc.o.payload == _RESIDUE, kept_good & ~began))
         with m.If(valid):
             m.d.sync += kept_good.eq(good)
-        o = Signal(self.o.shape(), reset_less=True)
+        o: Any = Signal(self.o.shape(), reset_less=True)
         m.d.comb += self.o.eq(o)
         m.d.sync += [o.present.eq(found), o.good.eq(found & good)]
         return m

@@ -1,11 +1,12 @@
 """One step of the parser: reads one header of each packet."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hdl.memory import DelayLine
+from hdl.memory import DelayLine, SimpleDualPortRam
 
 from .graph import (
     _ROTATIONS,
@@ -91,7 +92,7 @@ class ParserStage(wiring.Component):
             shape=unsigned(self.i.shape().size), cycles=self.LATENCY - 1
         )
         m.d.comb += passing.i.eq(self.i)
-        late = Signal(self.i.shape())
+        late: Any = Signal(self.i.shape())
         m.d.comb += late.eq(passing.o)
 
         def after(value, name, cycles):
@@ -104,19 +105,23 @@ class ParserStage(wiring.Component):
 
         # 0 and 1: what to do in this state.
         write = self.write.row
-        m.submodules.states = states = Memory(
-            shape=StateEntry().size, depth=2 * STATE_COUNT, init=self.tables.states
+        m.submodules.states = states = SimpleDualPortRam(
+            shape=unsigned(StateEntry().size),
+            depth=2 * STATE_COUNT,
+            lane_count=1,
+            latency=1,
+            bypass=False,
+            init=self.tables.states,
         )
-        states_write = states.write_port()
-        states_read = states.read_port()
         m.d.comb += [
-            states_write.en.eq(self.write.valid & (write.table == Table.STATES)),
-            states_write.addr.eq(Cat(write.row[: (STATE_COUNT - 1).bit_length()], write.bank)),
-            states_write.data.eq(write.entry),
-            states_read.addr.eq(Cat(self.i.cursor.state, self.i.bank)),
+            states.write_lanes.eq(self.write.valid & (write.table == Table.STATES)),
+            states.write_address.eq(Cat(write.row[: (STATE_COUNT - 1).bit_length()], write.bank)),
+            states.write_data.eq(write.entry),
+            states.read_en.eq(1),
+            states.read_address.eq(Cat(self.i.cursor.state, self.i.bank)),
         ]
-        rule = Signal(StateEntry(), reset_less=True)
-        m.d.sync += rule.eq(states_read.data)
+        rule: Any = Signal(StateEntry(), reset_less=True)
+        m.d.sync += rule.eq(states.read_data)
 
         # 2: where the taps are, and where the fixed part ends.
         cursor_2 = after(self.i.cursor, "cursor", 2)
@@ -171,16 +176,20 @@ class ParserStage(wiring.Component):
             for select, folded in enumerate(rows):
                 with m.Case(select):
                     m.d.comb += row.eq(folded ^ rule_4.displacement)
-        m.submodules.transitions = transitions = Memory(
-            shape=TransitionEntry().size, depth=2 * TRANSITION_COUNT, init=self.tables.transitions
+        m.submodules.transitions = transitions = SimpleDualPortRam(
+            shape=unsigned(TransitionEntry().size),
+            depth=2 * TRANSITION_COUNT,
+            lane_count=1,
+            latency=1,
+            bypass=False,
+            init=self.tables.transitions,
         )
-        transitions_write = transitions.write_port()
-        transitions_read = transitions.read_port()
         m.d.comb += [
-            transitions_write.en.eq(self.write.valid & (write.table == Table.TRANSITIONS)),
-            transitions_write.addr.eq(Cat(write.row, write.bank)),
-            transitions_write.data.eq(write.entry),
-            transitions_read.addr.eq(Cat(row, bank_4)),
+            transitions.write_lanes.eq(self.write.valid & (write.table == Table.TRANSITIONS)),
+            transitions.write_address.eq(Cat(write.row, write.bank)),
+            transitions.write_data.eq(write.entry),
+            transitions.read_en.eq(1),
+            transitions.read_address.eq(Cat(row, bank_4)),
         ]
         said = taps[-1] & rule_4.taps[TAP_COUNT - 1].mask
         scaled = Signal(11)
@@ -205,11 +214,11 @@ class ParserStage(wiring.Component):
         key_5 = after(key, "key", 1)
 
         # 5: the row, and where the next header would begin.
-        transition = Signal(TransitionEntry(), reset_less=True)
+        transition: Any = Signal(TransitionEntry(), reset_less=True)
         following = Signal(12, reset_less=True)
         bad = Signal(reset_less=True)
         m.d.sync += [
-            transition.eq(transitions_read.data),
+            transition.eq(transitions.read_data),
             following.eq(cursor_5.offset + length),
             bad.eq(contradicts | (length < rule_5.minimum)),
         ]
@@ -233,7 +242,7 @@ class ParserStage(wiring.Component):
                 )
             ),
         ]
-        o = Signal(self.o.shape(), reset_less=True)
+        o: Any = Signal(self.o.shape(), reset_less=True)
         # What is in the delay line outlives a reset; that it means something must not.
         valids = Signal(self.LATENCY)
         m.d.comb += [self.o.eq(o), self.o.valid.eq(valids[-1])]
