@@ -34,10 +34,11 @@ class ParserStage(wiring.Component):
     with a cursor that is known. So no stage stores more of a packet than its taps.
 
     Cycle by cycle: 0 address of the state table; 1 its row; 2 where the taps are; 3 the beat's
-    bytes there, and whether the fixed part is complete; 4 key, its hash as address of the
-    transition table, length; 5 its row, the following offset; 6 match, and the next cursor.
+    bytes there, and whether the fixed part is complete; 4 key, and what must not be; 5 the key's
+    hash as address of the transition table, length; 6 its row, the following offset; 7 match, and
+    the next cursor.
 
-    Latency is 7 cycles. Throughput is 1 beat per cycle.
+    Latency is 8 cycles. Throughput is 1 beat per cycle.
 
     Specification: docs/parser.md. A pipeline of header stages follows M. Attig and G. Brebner,
     "400 Gb/s Programmable Packet Parsing on a Single FPGA", ANCS 2011.
@@ -58,13 +59,13 @@ class ParserStage(wiring.Component):
     i : In(BusLayout(data_bytes, number, slot_count))
         Beat and what is known of its packet.
     o : Out(BusLayout(data_bytes, number + 1, slot_count))
-        The same, 7 cycles later and a header further.
+        The same, 8 cycles later and a header further.
     write : In({valid: 1, row: TableWriteLayout})
         Row for a table, taken in every cycle that ``valid`` is set.
     """
 
     #: Cycles from ``i`` to ``o``.
-    LATENCY = 7
+    LATENCY = 8
 
     i: data.View
     o: data.View
@@ -160,11 +161,20 @@ class ParserStage(wiring.Component):
         decided = Signal(reset_less=True)
         m.d.sync += decided.eq(cursor_3.known & (fixed_end <= end_3))
         rule_4 = after(rule_3, "rule_3", 1)
-        cursor_4 = after(cursor_3, "cursor_3", 1)
-        bank_4 = after(self.i.bank, "bank", 4)
 
-        # 4: key, its row in the transition table, and the header's length.
-        key = Cat(taps[number] & rule_4.taps[number].mask for number in range(TAP_COUNT - 1))
+        # 4: what the taps say under their masks.
+        key = Signal(8 * (TAP_COUNT - 1), reset_less=True)
+        said = Signal(8, reset_less=True)
+        contradicts = Signal(reset_less=True)
+        m.d.sync += [
+            key.eq(Cat(taps[number] & rule_4.taps[number].mask for number in range(len(key) // 8))),
+            said.eq(taps[-1] & rule_4.taps[TAP_COUNT - 1].mask),
+            contradicts.eq((taps[-1] & rule_4.check_mask) != rule_4.check_value),
+        ]
+        rule_5 = after(rule_4, "rule_4", 1)
+        bank_5 = after(self.i.bank, "bank", 5)
+
+        # 5: the key's row in the transition table, and the header's length.
         rows = []
         for rotations in _ROTATIONS:
             turned = [
@@ -172,10 +182,10 @@ class ParserStage(wiring.Component):
             ]
             rows.append(key[:8] ^ turned[0] ^ turned[1])
         row = Signal(8)
-        with m.Switch(rule_4.hash_select):
+        with m.Switch(rule_5.hash_select):
             for select, folded in enumerate(rows):
                 with m.Case(select):
-                    m.d.comb += row.eq(folded ^ rule_4.displacement)
+                    m.d.comb += row.eq(folded ^ rule_5.displacement)
         m.submodules.transitions = transitions = SimpleDualPortRam(
             shape=unsigned(TransitionEntry().size),
             depth=2 * TRANSITION_COUNT,
@@ -189,11 +199,10 @@ class ParserStage(wiring.Component):
             transitions.write_address.eq(Cat(write.row, write.bank)),
             transitions.write_data.eq(write.entry),
             transitions.read_en.eq(1),
-            transitions.read_address.eq(Cat(row, bank_4)),
+            transitions.read_address.eq(Cat(row, bank_5)),
         ]
-        said = taps[-1] & rule_4.taps[TAP_COUNT - 1].mask
         scaled = Signal(11)
-        with m.Switch(rule_4.scale):
+        with m.Switch(rule_5.scale):
             with m.Case(Scale.TIMES_4):
                 m.d.comb += scaled.eq(said << 2)
             with m.Case(Scale.TIMES_8):
@@ -201,39 +210,35 @@ class ParserStage(wiring.Component):
             with m.Case(Scale.HIGH_NIBBLE_TIMES_4):
                 m.d.comb += scaled.eq(said >> 2)
             with m.Case(Scale.FLAGS_TIMES_4):
-                flags = [said[bit] for bit in range(8)]
-                m.d.comb += scaled.eq(sum(flags[1:], flags[0]) << 2)
+                pairs = [said[bit] + said[bit + 1] for bit in range(0, 8, 2)]
+                m.d.comb += scaled.eq(((pairs[0] + pairs[1]) + (pairs[2] + pairs[3])) << 2)
         length = Signal(12, reset_less=True)
-        contradicts = Signal(reset_less=True)
-        m.d.sync += [
-            length.eq(scaled + rule_4.add),
-            contradicts.eq((taps[-1] & rule_4.check_mask) != rule_4.check_value),
-        ]
-        rule_5 = after(rule_4, "rule_4", 1)
-        cursor_5 = after(cursor_4, "cursor_4", 1)
-        key_5 = after(key, "key", 1)
+        m.d.sync += length.eq(scaled + rule_5.add)
+        rule_6 = after(rule_5, "rule_5", 1)
+        offset_6 = after(cursor_3.offset, "offset_3", 3)
+        contradicts_6 = after(contradicts, "contradicts", 1)
 
-        # 5: the row, and where the next header would begin.
+        # 6: the row, and where the next header would begin.
         transition: Any = Signal(TransitionEntry(), reset_less=True)
         following = Signal(12, reset_less=True)
         bad = Signal(reset_less=True)
         m.d.sync += [
             transition.eq(transitions.read_data),
-            following.eq(cursor_5.offset + length),
-            bad.eq(contradicts | (length < rule_5.minimum)),
+            following.eq(offset_6 + length),
+            bad.eq(contradicts_6 | (length < rule_6.minimum)),
         ]
-        rule_6 = after(rule_5, "rule_5", 1)
-        key_6 = after(key_5, "key_5", 1)
-        decided_6 = after(decided, "decided", 2)
+        rule_7 = after(rule_6, "rule_6", 1)
+        key_7 = after(key, "key", 2)
+        decided_7 = after(decided, "decided", 3)
 
-        # 6: the next cursor.
+        # 7: the next cursor.
         state = late.cursor.state
-        matched = (transition.state == state) & (transition.key == key_6)
+        matched = (transition.state == state) & (transition.key == key_7)
         active = late.cursor.known & (state != 0)
         read = Signal()
         error = Signal(ParseError)
         m.d.comb += [
-            read.eq(active & decided_6),
+            read.eq(active & decided_7),
             error.eq(
                 Mux(
                     bad,
@@ -258,23 +263,23 @@ class ParserStage(wiring.Component):
             o.headers[self.number].offset.eq(late.cursor.offset),
         ]
         with m.If(active):
-            m.d.sync += o.cursor.known.eq(decided_6)
+            m.d.sync += o.cursor.known.eq(decided_7)
         with m.If(read):
             m.d.sync += [
                 o.cursor.state.eq(
-                    Mux(error == ParseError.NONE, Mux(matched, transition.next, rule_6.default), 0)
+                    Mux(error == ParseError.NONE, Mux(matched, transition.next, rule_7.default), 0)
                 ),
                 o.cursor.offset.eq(following),
                 o.error.eq(error),
             ]
         with m.If(active):
             for number in range(self.slot_count):
-                with m.If((rule_6.slot == number) & ~late.slots[number].known):
+                with m.If((rule_7.slot == number) & ~late.slots[number].known):
                     m.d.sync += [
                         o.slots[number].known.eq(1),
                         o.slots[number].offset.eq(late.cursor.offset),
                     ]
-            with m.Switch(rule_6.role):
+            with m.Switch(rule_7.role):
                 for roles, place in (
                     ((Role.IPV4, Role.IPV6), o.ip),
                     ((Role.UDP,), o.udp),
@@ -283,6 +288,6 @@ class ParserStage(wiring.Component):
                     with m.Case(*roles):
                         m.d.sync += [place.known.eq(1), place.offset.eq(late.cursor.offset)]
             m.d.sync += o.ip.v6.eq(
-                Mux(rule_6.role == Role.IPV6, 1, Mux(rule_6.role == Role.IPV4, 0, late.ip.v6))
+                Mux(rule_7.role == Role.IPV6, 1, Mux(rule_7.role == Role.IPV4, 0, late.ip.v6))
             )
         return m
