@@ -132,7 +132,11 @@ def directed() -> dict[str, tuple[bytes, dict[str, object]]]:
     flipped = roce[:-1] + bytes([roce[-1] ^ 1])
     deep = bytes(12) + bytes.fromhex("86dd 60000000 0400 00 40") + bytes(32)
     deep += bytes([0, 27]) + bytes(27 * 8 + 6) + bytes([59, 0]) + bytes(300)
+    # A tunnel whose own UDP length ends within the inner IP header, which is right.
+    lying = bytes(12) + bytes.fromhex("0800 4500 0000 0000 4000 4011 0000 c0000201 c0000202")
+    lying += bytes.fromhex("1234 17c1 001a 0000 0000 0800 00000000") + roce[14:]
     return {
+        "tunnel with a wrong UDP length": (lying, {"icrc_good": True}),
         "padded by Ethernet": (roce + bytes(6), {"icrc_good": True, "error": None}),
         "bad ICRC": (flipped, {"icrc_good": False, "error": None}),
         "IPv4 options": (options, {"error": None}),
