@@ -1,8 +1,9 @@
 """The programmable packet pipeline: parse graphs as tables, the parser, the ICRC check."""
 
+from .described import DescribedLayout, DescriptorLayout
 from .graph import GraphError, GraphTables, Role, StateEntry, TransitionEntry, compile_graph
 from .icrc_check import IcrcCheck, IcrcVerdict
-from .parser import DEFAULT_GRAPH, DescribedLayout, DescriptorLayout, Parser
+from .parser import DEFAULT_GRAPH, Parser
 from .parser_bus import ParseError, Table, TableWriteLayout
 from .parser_stage import ParserStage
 from .programmable_parser import PARSER, ProgrammableParser, register_writes
