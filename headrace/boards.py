@@ -33,7 +33,7 @@ def bitstream(
 
     Exit code 1 if the clock is not reached.
 
-    Example: `headrace bitstream --board ecpix5-85 --design parser`
+    Example: `headrace bitstream --board ecpix5-45 --design parser`
     """
     if board is None:
         _list(json)

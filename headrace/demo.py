@@ -29,7 +29,7 @@ CAPTURES = {
     "f_bad_icrc_write_only.b": "a damaged packet, and its retransmission",
     "ud_pingpong_s1024": "unreliable datagrams",
 }
-BOARD, DESIGN = "ecpix5-85", "parser"
+BOARD, DESIGN = "ecpix5-45", "parser"
 
 
 def main() -> int:
