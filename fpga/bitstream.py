@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from .boards import BOARDS, plan_pll
 from .designs import DESIGNS
-from .synthesis import BUILD, FlowError, MissingToolError, run_yosys
+from .yosys import BUILD, FlowError, MissingToolError, run_yosys
 
 __all__ = ["Bitstream", "build"]
 

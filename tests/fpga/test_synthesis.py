@@ -6,7 +6,9 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fpga.synthesis import FlowError, MissingToolError, find_library, frame, synthesize
+from fpga.depth import find_library
+from fpga.synthesis import frame, synthesize
+from fpga.yosys import FlowError, MissingToolError
 
 
 class Parity(wiring.Component):
