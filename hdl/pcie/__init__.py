@@ -1,0 +1,1 @@
+"""PCI Express: a switch for transaction layer packets, and the blocks that it is made of."""
