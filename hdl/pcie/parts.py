@@ -1,0 +1,166 @@
+"""Interfaces between the parts of the switch."""
+
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .route import RouteLayout
+from .tlp import CLASS_COUNT, TlpBeatLayout, TlpHeaderLayout
+
+__all__ = [
+    "ConfigAccessSignature",
+    "CreditAmountsLayout",
+    "DeadRowLayout",
+    "HeadSignature",
+    "LaneLayout",
+    "LocalRequestLayout",
+    "RoutedBeatLayout",
+    "RowLayout",
+]
+
+
+class CreditAmountsLayout(data.ArrayLayout):
+    """Credits of each class, indexed by :class:`TlpClass`: an amount, not a cumulative count.
+
+    Parameters
+    ----------
+    header_bits, data_bits : int
+        Widths that hold the most of one cycle.
+    """
+
+    def __init__(self, header_bits: int, data_bits: int):
+        super().__init__(
+            data.StructLayout({"headers": header_bits, "data": data_bits}), CLASS_COUNT
+        )
+
+
+class RoutedBeatLayout(data.StructLayout):
+    """Beat whose lanes know where they go.
+
+    Fields
+    ------
+    beat : TlpBeatLayout
+        The segments.
+    routes : array of RouteLayout
+        Decision about the TLP that each valid lane belongs to, in all of its lanes.
+    """
+
+    def __init__(self, port_count: int, segment_count: int):
+        super().__init__(
+            {
+                "beat": TlpBeatLayout(segment_count),
+                "routes": data.ArrayLayout(RouteLayout(port_count), segment_count),
+            }
+        )
+
+
+class LaneLayout(data.StructLayout):
+    """What arbitration knows of one lane of a row.
+
+    Fields
+    ------
+    valid, sop, eop : 1 bit each
+        As in the segment; a lane that is not valid belongs to another queue.
+    cost : 9 bits
+        With ``sop``: data credits of the whole TLP, 0 to 256.
+    units : 2 bits
+        Data credits that this segment's payload fills, 0 to 2; over a TLP they add up to ``cost``.
+    """
+
+    def __init__(self):
+        super().__init__({"valid": 1, "sop": 1, "eop": 1, "cost": 9, "units": 2})
+
+
+class RowLayout(data.ArrayLayout):
+    """Lanes of one row of a crosspoint's queue."""
+
+    def __init__(self, segment_count: int):
+        super().__init__(LaneLayout(), segment_count)
+
+
+def HeadSignature(segment_count: int) -> wiring.Signature:
+    """First row of a queue, seen from the crosspoint.
+
+    Members
+    -------
+    valid : Out(1)
+        There is a row. Registered, like ``lanes``.
+    allowed : Out(1)
+        Ordering lets its remaining lanes go: every posted TLP that they must not pass has left.
+    lanes : Out(RowLayout)
+        What is left of the row: lanes that were taken are no longer valid in it.
+    take : In(segment_count)
+        Lanes to take now, of those valid: all, or those up to the eop of the first TLP. The
+        segments are on the crosspoint's ``segments`` in the next cycle.
+    """
+    return wiring.Signature(
+        {
+            "valid": Out(1),
+            "allowed": Out(1),
+            "lanes": Out(RowLayout(segment_count)),
+            "take": In(segment_count),
+        }
+    )
+
+
+class LocalRequestLayout(data.StructLayout):
+    """A TLP that the switch itself serves or answers.
+
+    Fields
+    ------
+    header : TlpHeaderLayout
+        Of the request.
+    data : 32 bits
+        First DW of its payload; byte 0 in the lowest bits.
+    route : RouteLayout
+        Why it is here; ``action`` says what to do.
+    """
+
+    def __init__(self, port_count: int):
+        super().__init__(
+            {"header": TlpHeaderLayout(), "data": 32, "route": RouteLayout(port_count)}
+        )
+
+
+class DeadRowLayout(data.StructLayout):
+    """Non-posted row that its egress port cannot send: to be answered by the switch.
+
+    Fields
+    ------
+    ingress : 3 bits
+        Port it came from.
+    beat : TlpBeatLayout
+        Its segments.
+    """
+
+    def __init__(self, segment_count: int):
+        super().__init__({"ingress": 3, "beat": TlpBeatLayout(segment_count)})
+
+
+def ConfigAccessSignature() -> wiring.Signature:
+    """Access to the configuration space of the ports' functions, seen from the completer.
+
+    Members
+    -------
+    request : Out(struct), strobe
+        ``valid``; ``function``, the port's number; ``register``, DW address of 10 bits;
+        ``write`` with ``byte_enables`` and ``data``. One in each cycle at most.
+    read_data : In(32)
+        What a request found, 2 cycles after it, before its own write.
+    """
+    return wiring.Signature(
+        {
+            "request": Out(
+                data.StructLayout(
+                    {
+                        "valid": 1,
+                        "function": 3,
+                        "register": 10,
+                        "write": 1,
+                        "byte_enables": 4,
+                        "data": 32,
+                    }
+                )
+            ),
+            "read_data": In(32),
+        }
+    )
