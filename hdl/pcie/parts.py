@@ -10,9 +10,11 @@ __all__ = [
     "ConfigAccessSignature",
     "CreditAmountsLayout",
     "DeadRowLayout",
+    "ErrorEventsLayout",
     "HeadSignature",
     "LaneLayout",
     "LocalRequestLayout",
+    "ReportLayout",
     "RoutedBeatLayout",
     "RowLayout",
 ]
@@ -164,3 +166,53 @@ def ConfigAccessSignature() -> wiring.Signature:
             "read_data": In(32),
         }
     )
+
+
+class ReportLayout(data.StructLayout):
+    """Something that a port's function has to tell the host.
+
+    Fields
+    ------
+    kind : 2 bits
+        0, 1, 2: an ERR_COR, ERR_NONFATAL or ERR_FATAL message; 3: a message signalled interrupt.
+    address, data : 64, 16 bits
+        Of the interrupt.
+    """
+
+    def __init__(self):
+        super().__init__({"kind": 2, "address": 64, "data": 16})
+
+
+class ErrorEventsLayout(data.StructLayout):
+    """What went wrong at a port in a cycle, each a strobe, for its function's registers.
+
+    Fields
+    ------
+    malformed, overflow, unexpected_completion, unsupported, aborted, acs_violation, poisoned
+        Errors that the port found in what it received: by the names of AER's status bits;
+        ``aborted`` is Completer Abort.
+    posted : 1 bit
+        With ``unsupported``, ``aborted`` or ``acs_violation``: the TLP was not answered.
+    header : TlpHeaderLayout
+        Of the TLP that the most severe of the events is about.
+    received_correctable, received_nonfatal, received_fatal : 1 bit each
+        An ERR message came in from below.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "malformed": 1,
+                "overflow": 1,
+                "unexpected_completion": 1,
+                "unsupported": 1,
+                "aborted": 1,
+                "acs_violation": 1,
+                "poisoned": 1,
+                "posted": 1,
+                "header": TlpHeaderLayout(),
+                "received_correctable": 1,
+                "received_nonfatal": 1,
+                "received_fatal": 1,
+            }
+        )

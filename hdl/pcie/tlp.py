@@ -211,7 +211,7 @@ class TlpBeatLayout(data.StructLayout):
 
 
 def class_of(header: data.View) -> Value:
-    """Flow control class of a TLP, as the bits of a :class:`TlpClass` (2.6.1, table of classes).
+    """Tell the flow control class of a TLP as the bits of a :class:`TlpClass` (2.6.1).
 
     Memory writes and messages are posted; completions are completions; everything else is not
     posted, codes that nothing is known of included.
@@ -231,10 +231,10 @@ def class_of(header: data.View) -> Value:
 
 
 def payload_dwords(header: data.View) -> Value:
-    """DW of payload behind ``header``, 0 to 1024, without a digest; 11 bits."""
+    """Count the DW of payload behind ``header``: 0 to 1024, 11 bits; a digest not included."""
     return Mux(header.has_data, Cat(header.length, header.length == 0), C(0, 11))
 
 
 def data_credits(header: data.View) -> Value:
-    """Data credits that a TLP takes, 0 to 256, in 9 bits; a digest takes none (2.6.1)."""
+    """Count the data credits of a TLP: 0 to 256, 9 bits; a digest takes none (2.6.1)."""
     return (payload_dwords(header) + (DATA_CREDIT_DWORDS - 1))[2:11]
