@@ -217,8 +217,8 @@ def class_of(header: data.View) -> Value:
     posted, codes that nothing is known of included.
     """
     is_memory_write = (header.type == TlpType.MEMORY) & header.has_data
-    is_message = header.type.as_value()[3:5] == 0b10
-    is_completion = header.type.as_value()[1:5] == 0b0101
+    is_message = header.type[3:5] == 0b10
+    is_completion = header.type[1:5] == 0b0101
     return Mux(
         is_completion,
         C(TlpClass.COMPLETION.value, 2),
