@@ -1,5 +1,6 @@
 """What the router knows of each port, and what it decides."""
 
+from amaranth.hdl import Format
 from amaranth.lib import data
 
 from .rules import Action, Rule
@@ -102,3 +103,7 @@ class RouteLayout(data.StructLayout):
                 "rule": Rule,
             }
         )
+
+    def format(self, value: data.View, format_spec: str) -> Format:
+        """Show a decision as one number: Verilog would repeat every rule's name at each signal."""
+        return Format("{:x}", value.as_value())

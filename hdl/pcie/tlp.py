@@ -140,6 +140,10 @@ class TlpHeaderLayout(data.StructLayout):
             }
         )
 
+    def format(self, value: data.View, format_spec: str) -> Format:
+        """Show a header as one number: Verilog would have a wire for each field of each."""
+        return Format("{:x}", value.as_value())
+
 
 class TlpSegmentLayout(data.StructLayout):
     """256 bits of a TLP, and its header.
