@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from .parts import CreditAmountsLayout, ErrorEventsLayout, RoutedBeatLayout
 from .rules import Action, Rule
-from .tlp import CLASS_COUNT, TlpClass, TlpHeaderLayout, TlpType, class_of, data_credits
+from .tlp import CLASS_COUNT, TlpClass, TlpType, class_of, data_credits
 
 __all__ = ["DROPPED_DATA_BITS", "DROPPED_HEADER_BITS", "Refusals"]
 

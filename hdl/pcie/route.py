@@ -1,5 +1,7 @@
 """What the router knows of each port, and what it decides."""
 
+from typing import Any
+
 from amaranth.hdl import Format
 from amaranth.lib import data
 
@@ -104,6 +106,6 @@ class RouteLayout(data.StructLayout):
             }
         )
 
-    def format(self, value: data.View, format_spec: str) -> Format:
+    def format(self, value: Any, format_spec: Any) -> Any:
         """Show a decision as one number: Verilog would repeat every rule's name at each signal."""
         return Format("{:x}", value.as_value())

@@ -1,5 +1,7 @@
 """Transaction layer packets as the switch carries them: segments with a decoded header beside."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, enum
 
@@ -140,7 +142,7 @@ class TlpHeaderLayout(data.StructLayout):
             }
         )
 
-    def format(self, value: data.View, format_spec: str) -> Format:
+    def format(self, value: Any, format_spec: Any) -> Any:
         """Show a header as one number: Verilog would have a wire for each field of each."""
         return Format("{:x}", value.as_value())
 
