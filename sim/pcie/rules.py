@@ -1,0 +1,53 @@
+"""Names of what becomes of a TLP, and why."""
+
+from enum import IntEnum
+
+__all__ = ["Action", "Rule"]
+
+
+class Action(IntEnum):
+    """What becomes of a TLP."""
+
+    FORWARD = 0
+    LOCAL = 1
+    UNSUPPORTED = 2
+    ABORT = 3
+
+
+class Rule(IntEnum):
+    """Why; the words are in hdl.pcie.rules."""
+
+    ADDRESS = 0
+    UPSTREAM = 1
+    PEER_DIRECT = 2
+    BUS_NUMBER = 3
+    MESSAGE_TO_ROOT = 4
+    ACS_REQUEST_REDIRECT = 5
+    ACS_EGRESS_REDIRECT = 6
+    ACS_COMPLETION_REDIRECT = 7
+    ACS_UPSTREAM_FORWARD = 8
+    ACS_DIRECT_TRANSLATED = 9
+    CONFIGURATION = 16
+    MESSAGE_BROADCAST = 17
+    MESSAGE_LOCAL = 18
+    MESSAGE_GATHER = 19
+    CONFIGURATION_FROM_BELOW = 24
+    NO_FUNCTION = 25
+    NO_BUS = 26
+    NO_DEVICE = 27
+    MEMORY_DISABLED = 28
+    BUS_MASTER_DISABLED = 29
+    OUTSIDE_WINDOW = 30
+    UNCLAIMED = 31
+    OWN_INGRESS = 32
+    LINK_DOWN = 33
+    NOT_SUPPORTED = 34
+    UNEXPECTED_COMPLETION = 35
+    MISROUTED_MESSAGE = 36
+    ACS_SOURCE_VALIDATION = 40
+    ACS_TRANSLATION_BLOCKING = 41
+    ACS_EGRESS_CONTROL = 42
+    INGRESS_PAYLOAD = 48
+    EGRESS_PAYLOAD = 49
+    MALFORMED = 50
+    OVERFLOW = 51
