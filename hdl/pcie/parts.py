@@ -1,5 +1,6 @@
 """Interfaces between the parts of the switch."""
 
+from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,12 +12,14 @@ __all__ = [
     "CreditAmountsLayout",
     "DeadRowLayout",
     "ErrorEventsLayout",
+    "HeadNeedsLayout",
     "HeadSignature",
     "LaneLayout",
     "LocalRequestLayout",
     "ReportLayout",
     "RoutedBeatLayout",
     "RowLayout",
+    "needs_of",
 ]
 
 
@@ -79,6 +82,47 @@ class RowLayout(data.ArrayLayout):
         super().__init__(LaneLayout(), segment_count)
 
 
+class HeadNeedsLayout(data.StructLayout):
+    """What a head's lanes ask for, added up so that arbitration need not do it; :func:`needs_of`.
+
+    Fields
+    ------
+    first : segment_count bits
+        Valid lanes up to the first eop; all valid lanes if none is an eop.
+    first_cost : 9 bits
+        Data credits of the first valid lane, if that is a sop; else of no meaning.
+    headers : 3 bits
+        Valid lanes that are a sop.
+    cost : 11 bits
+        Data credits of all of these.
+    """
+
+    def __init__(self, segment_count: int):
+        super().__init__({"first": segment_count, "first_cost": 9, "headers": 3, "cost": 11})
+
+
+def needs_of(lanes: data.View, segment_count: int) -> Value:
+    """Compute the bits of a :class:`HeadNeedsLayout` from those of a :class:`RowLayout`.
+
+    Arbitration has the whole cycle from ``needs`` to ``take``. So a crosspoint registers this
+    beside ``lanes``: of the next row, and of what is left behind ``first``, both worked out
+    before ``take`` chooses among them.
+    """
+    begins = [lanes[n].valid & lanes[n].sop for n in range(segment_count)]
+    ends = [lanes[n].valid & lanes[n].eop for n in range(segment_count)]
+    valid = [lanes[n].valid for n in range(segment_count)]
+    first = [valid[n] & ~Cat(ends[:n]).any() for n in range(segment_count)]
+    leads = [valid[n] & ~Cat(valid[:n]).any() for n in range(segment_count)]
+    first_cost = Const(0, 9)
+    cost = Const(0, 9)
+    headers = Const(0, 1)
+    for n in range(segment_count):
+        first_cost = first_cost | (lanes[n].cost & leads[n].replicate(9))
+        cost = cost + (lanes[n].cost & begins[n].replicate(9))
+        headers = headers + begins[n]
+    return Cat(Cat(first), first_cost, (headers | Const(0, 3))[:3], (cost | Const(0, 11))[:11])
+
+
 def HeadSignature(segment_count: int) -> wiring.Signature:
     """First row of a queue, seen from the crosspoint.
 
@@ -90,15 +134,19 @@ def HeadSignature(segment_count: int) -> wiring.Signature:
         Ordering lets its remaining lanes go: every posted TLP that they must not pass has left.
     lanes : Out(RowLayout)
         What is left of the row: lanes that were taken are no longer valid in it.
+    needs : Out(HeadNeedsLayout(segment_count))
+        Always :func:`needs_of` ``lanes``, registered as well.
     take : In(segment_count)
-        Lanes to take now, of those valid: all, or those up to the eop of the first TLP. The
-        segments are on the crosspoint's ``segments`` in the next cycle.
+        Lanes to take now: all valid ones, or ``needs.first``, or none. Several heads, also of one
+        crosspoint, may be taken in a cycle. The segments are on the crosspoint's ``segments``
+        in the next cycle. A TLP's later rows are taken whether ``allowed`` or not.
     """
     return wiring.Signature(
         {
             "valid": Out(1),
             "allowed": Out(1),
             "lanes": Out(RowLayout(segment_count)),
+            "needs": Out(HeadNeedsLayout(segment_count)),
             "take": In(segment_count),
         }
     )
