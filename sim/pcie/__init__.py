@@ -1,5 +1,6 @@
 """Golden models of PCI Express blocks."""
 
+from .codec import decode_tlp, encode_tlp
 from .router import UPSTREAM, Acs, Bridge, Decision, RouterModel
 from .rules import Action, Rule
 from .tlp import Kind, Tlp, TlpClass
@@ -15,4 +16,6 @@ __all__ = [
     "Rule",
     "Tlp",
     "TlpClass",
+    "decode_tlp",
+    "encode_tlp",
 ]
