@@ -10,7 +10,8 @@ from .axi_lite import (
 from .event_counter import EventCounter
 from .example import EXAMPLE
 from .generate import c_header, markdown, systemrdl
-from .register_file import RegisterFile, RegisterPorts, WindowSignature
+from .ports import RegisterPorts, WindowSignature, connect_register, either
+from .register_file import RegisterFile
 from .table import Access, Counter, Field, Register, RegisterTable, Window
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "WindowSignature",
     "WriteRequestLayout",
     "c_header",
+    "connect_register",
+    "either",
     "markdown",
     "systemrdl",
 ]

@@ -4,72 +4,19 @@ import importlib
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi_lite import AxiLiteResponse, AxiLiteSignature, AxiLiteSlave
 from .event_counter import EventCounter
-from .table import COUNTER_BITS, WORD_BITS, WORD_BYTES, Access, Counter, Register, RegisterTable
+from .ports import RegisterPorts, connect_register, either
+from .table import COUNTER_BITS, WORD_BITS, WORD_BYTES, Counter, Register, RegisterTable
 from .table import Window as TableWindow
 
-__all__ = ["RegisterFile", "RegisterPorts", "WindowSignature"]
+__all__ = ["RegisterFile"]
 
 # Words whose read data meet in one cycle; the groups meet in the next.
 GROUP_WORDS = 16
-
-
-def WindowSignature(address_bits: int) -> wiring.Signature:
-    """Access to a window as the register file has it; the address counts words.
-
-    ``write`` and ``read`` are requests, ``read_data`` answers each read, in order. The block
-    must accept each request and answer each read in the end, or the bus waits for it forever.
-    """
-    return wiring.Signature(
-        {
-            "write": Out(
-                stream.Signature(data.StructLayout({"address": address_bits, "data": WORD_BITS}))
-            ),
-            "read": Out(stream.Signature(address_bits)),
-            "read_data": In(stream.Signature(WORD_BITS)),
-        }
-    )
-
-
-def _register_signature(register: Register) -> wiring.Signature:
-    members = {}
-    for field in register.fields:
-        if field.access is Access.RO:
-            members[field.name] = In(field.bits)
-        elif field.access is Access.RW:
-            init = {"init": field.init}  # which the stubs do not know
-            members[field.name] = Out(field.bits, **init)
-        elif field.access is Access.PULSE:
-            members[field.name] = Out(field.bits)
-        elif field.access is Access.W1C:
-            members[field.name] = In(field.bits)
-            members[f"{field.name}_pending"] = Out(field.bits)
-    return wiring.Signature(members)
-
-
-def RegisterPorts(table: RegisterTable) -> wiring.Signature:
-    """Ports of a table as the register file has them; the block has them flipped.
-
-    Each entry is a member of its name; of entries with a count, an array. A register's members
-    are its fields: RW and PULSE come out, RO goes in, CONSTANT has none; a W1C field takes
-    events, bit by bit, and shows in ``<field>_pending`` what is set. A counter takes the number
-    of events of the cycle. A window is a :func:`WindowSignature`.
-    """
-    members = {}
-    for place in table.places():
-        entry = place.entry
-        if isinstance(entry, Register):
-            member = Out(_register_signature(entry))
-        elif isinstance(entry, Counter):
-            member = In(range(entry.increment_max + 1))
-        else:
-            member = Out(WindowSignature((entry.window_bytes // WORD_BYTES - 1).bit_length()))
-        members[entry.name] = member if entry.count == 1 else member.array(entry.count)
-    return wiring.Signature(members)
 
 
 def _named(table: RegisterTable | str) -> RegisterTable:
@@ -262,25 +209,7 @@ class RegisterFile(wiring.Component):
             if not isinstance(word.entry, Register):
                 continue
             write = fire & to_word[number]
-            for field, offset in word.entry.placed():
-                bits = slice(offset, offset + field.bits)
-                ones = Mux(write, value[bits] & mask[bits], 0)
-                if field.access is Access.CONSTANT:
-                    m.d.comb += word.value[bits].eq(field.init)
-                    continue
-                port = getattr(word.port, field.name)
-                if field.access is Access.RO:
-                    m.d.comb += word.value[bits].eq(port)
-                elif field.access is Access.RW:
-                    m.d.comb += word.value[bits].eq(port)
-                    with m.If(write):
-                        m.d.sync += port.eq((port & ~mask[bits]) | (value[bits] & mask[bits]))
-                elif field.access is Access.PULSE:
-                    m.d.sync += port.eq(ones)
-                elif field.access is Access.W1C:
-                    pending = getattr(word.port, f"{field.name}_pending")
-                    m.d.comb += word.value[bits].eq(pending)
-                    m.d.sync += pending.eq((pending & ~ones) | port)
+            connect_register(m, word.entry, word.port, word.value, write, value, mask)
 
     def _read(
         self, m: Module, slave: AxiLiteSlave, words: list["_Word"], windows: list["_Window"]
@@ -320,7 +249,7 @@ class RegisterFile(wiring.Component):
             plain = [n for n in numbers if not words[n].is_counter_high]
             with m.If(fire):
                 m.d.sync += [
-                    low.eq(_either(words[n].value & from_word[n].replicate(32) for n in plain)),
+                    low.eq(either(words[n].value & from_word[n].replicate(32) for n in plain)),
                     hit.eq(Cat(from_word[n] for n in numbers).any()),
                 ]
             lows.append(low)
@@ -329,7 +258,7 @@ class RegisterFile(wiring.Component):
                 high = Signal(WORD_BITS, name=f"high_{start}", reset_less=True)
                 with m.If(fire):
                     m.d.sync += high.eq(
-                        _either(words[n].port & from_word[n].replicate(32) for n in counters)
+                        either(words[n].port & from_word[n].replicate(32) for n in counters)
                     )
                 highs.append(high)
 
@@ -380,7 +309,7 @@ class RegisterFile(wiring.Component):
         m.d.comb += [
             is_kept.eq(kept_valid & (kept_address == counter_address)),
             responses.valid.eq(gathered_valid),
-            responses.p.data.eq(_either([*lows, window_data])),
+            responses.p.data.eq(either([*lows, window_data])),
             responses.p.response.eq(AxiLiteResponse.OKAY),
         ]
         with m.If(high_read):
@@ -392,7 +321,7 @@ class RegisterFile(wiring.Component):
             m.d.comb += responses.p.response.eq(AxiLiteResponse.DECERR)
         with m.If(responses.valid & responses.ready & low_read):
             m.d.sync += [
-                kept.eq(_either(highs)),
+                kept.eq(either(highs)),
                 kept_address.eq(counter_address),
                 kept_valid.eq(1),
             ]
@@ -427,14 +356,3 @@ class _Window:
     def holds(self, address: Value) -> Value:
         """Whether the word at ``address`` is in the window."""
         return address[self.address_bits :] == self.address >> self.address_bits
-
-
-def _either(values) -> Value:
-    """Or of values of which at most one is not 0."""
-    values = list(values)
-    while len(values) > 1:
-        values = [
-            values[n] | values[n + 1] if n + 1 < len(values) else values[n]
-            for n in range(0, len(values), 2)
-        ]
-    return values[0] if values else Const(0, WORD_BITS)
