@@ -1,6 +1,7 @@
 """Golden models of PCI Express blocks."""
 
 from .codec import decode_tlp, encode_tlp
+from .credit_gate import CreditGateModel
 from .router import UPSTREAM, Acs, Bridge, Decision, RouterModel
 from .rules import Action, Rule
 from .tlp import Kind, Tlp, TlpClass
@@ -10,6 +11,7 @@ __all__ = [
     "Acs",
     "Action",
     "Bridge",
+    "CreditGateModel",
     "Decision",
     "Kind",
     "RouterModel",
