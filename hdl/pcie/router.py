@@ -49,6 +49,11 @@ class Router(wiring.Component):
     o : Out(RoutedBeatLayout(port_count, segment_count))
         The beats and their routes, registered. A lane that is not valid has a route of all 0.
 
+    Attributes
+    ----------
+    carried : RouteLayout(port_count)
+        State: route of the last lane of the last beat, whose TLP may go on.
+
     Raises
     ------
     ValueError
@@ -77,6 +82,7 @@ class Router(wiring.Component):
                 "o": Out(RoutedBeatLayout(port_count, segment_count)),
             }
         )
+        self.carried = Signal(RouteLayout(port_count), reset_less=True)
 
     def elaborate(self, platform):
         m = Module()
@@ -116,10 +122,9 @@ class Router(wiring.Component):
         # Stage 2: the decision, and from lane to lane. A TLP that goes on is in the last lane.
         decided = Signal(TlpBeatLayout(self.segment_count), reset_less=True)
         decided_valid = Signal(self.segment_count)
-        carried = Signal(RouteLayout(self.port_count), reset_less=True)
         m.d.sync += [decided.eq(claimed), decided_valid.eq(claimed_valid)]
         m.d.comb += [self.o.beat.eq(decided), self.o.beat.valid.eq(decided_valid)]
-        choices = [Value.cast(carried)]
+        choices = [Value.cast(self.carried)]
         for lane, segment in enumerate(claimed.segments):
             m.submodules[f"decision_{lane}"] = unit = Decision(
                 port_count=self.port_count, port=self.port
@@ -141,7 +146,7 @@ class Router(wiring.Component):
                 m.d.sync += decided.segments[lane].header.type.eq(TlpType.CONFIGURATION_0)
             if lane == self.segment_count - 1:
                 with m.If(claimed_valid.any()):
-                    m.d.sync += carried.eq(chosen)
+                    m.d.sync += self.carried.eq(chosen)
 
         return m
 
