@@ -28,7 +28,7 @@ class CreditGate(wiring.Component):
 
     ``infinite`` and ``scale`` are taken when ``link_up`` rises and then hold until it falls.
 
-    Latency is 1 cycle from ``spend`` to ``available``, 2 cycles from ``limits``, 3 from the rise
+    Latency is 1 cycle from ``spend`` to ``available``, 3 cycles from ``limits``, 4 from the rise
     of ``link_up``, 1 from its fall. A spend in every cycle; a new limit in every other one, where
     of two that follow at once the later one includes the earlier.
 
@@ -60,6 +60,19 @@ class CreditGate(wiring.Component):
     spend: Any
 
     def __init__(self):
+        # State, kept here for the proofs.
+        self.was_up = Signal()
+        self.taken_scale = Signal(2)
+        names = [f"{kind}_{n}" for n in range(CLASS_COUNT) for kind in ("headers", "data")]
+        widths = [HEADER_CREDIT_BITS, DATA_CREDIT_BITS] * CLASS_COUNT
+        self.taken_limits = {
+            name: Signal(width, name=f"{name}_taken_limit")
+            for name, width in zip(names, widths, strict=True)
+        }
+        self.added = {
+            name: Signal(width, name=f"{name}_added")
+            for name, width in zip(names, widths, strict=True)
+        }
         super().__init__(
             {
                 "limits": In(CreditCountsLayout()),
@@ -74,8 +87,7 @@ class CreditGate(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        was_up = Signal()
-        scale = Signal(2)
+        was_up, scale = self.was_up, self.taken_scale
         infinite = Signal(2 * CLASS_COUNT)
         m.d.sync += was_up.eq(self.link_up)
         with m.If(~was_up):
@@ -124,14 +136,16 @@ class CreditGate(wiring.Component):
                         half.eq(1 << (bits - 1)),
                     ]
 
-        # Growth is found in one cycle and taken in the next. Then the growth found beside it,
-        # against the limit before, is void.
-        taken_limit = Signal(width, name=f"{name}_taken_limit")
+        # Growth is found in one cycle, judged in the next, added in the third. While one is judged
+        # the growth found beside it, against the limit before, is void if that one is taken. What
+        # is spent meanwhile only makes more room below half of the range.
+        taken_limit = self.taken_limits[name]
         growth = Signal(width, name=f"{name}_growth")
         candidate = Signal(width, name=f"{name}_candidate")
         fresh = Signal(name=f"{name}_fresh")
         grown = Signal(len(available), name=f"{name}_grown")
         takes = Signal(name=f"{name}_takes")
+        added = self.added[name]
         m.d.comb += [
             grown.eq(available + growth),
             takes.eq(fresh & growth.any() & (grown <= half)),
@@ -140,12 +154,12 @@ class CreditGate(wiring.Component):
             candidate.eq(limit & field),
             growth.eq((limit - taken_limit) & field),
             fresh.eq(running & ~takes),
+            added.eq(growth & takes.replicate(width)),
+            available.eq(available + added - spend),
         ]
         with m.If(takes):
             m.d.sync += taken_limit.eq(candidate)
-        with m.If(~running):
-            m.d.sync += [available.eq(0), taken_limit.eq(0), fresh.eq(0)]
-        with m.Elif(infinite):
+        with m.If(infinite):
             m.d.sync += available.eq(-1)
-        with m.Else():
-            m.d.sync += available.eq(Mux(takes, grown, available) - spend)
+        with m.If(~running):
+            m.d.sync += [available.eq(0), taken_limit.eq(0), fresh.eq(0), added.eq(0)]

@@ -81,16 +81,16 @@ async def begin(dut) -> Bench:
 @cocotb.test(timeout_time=100, timeout_unit="us")
 @cocotb.parametrize(scale=[0, 1, 2])
 async def latencies_are_as_stated(dut, scale):
-    """First limits 3 cycles after the link, later ones after 2, a spend after 1."""
+    """First limits 4 cycles after the link, later ones after 3, a spend after 1."""
     bench = await begin(dut)
     await bench.bring_up(scale, [False] * 6)
     unit = 4**scale
     bench.limits = [unit * 5] * 6
-    for expected in (0, 0, 5 * unit):
+    for expected in (0, 0, 0, 5 * unit):
         await bench.step([0] * 6)
         assert bench.available == [expected] * 6
     bench.limits = [unit * 7] * 6
-    for expected, spend in ((5 * unit, 3), (5 * unit - 3, 1), (7 * unit - 4, 0)):
+    for expected, spend in ((5 * unit, 1), (5 * unit - 1, 2), (5 * unit - 3, 1), (7 * unit - 4, 0)):
         await bench.step([spend] * 6)
         assert bench.available == [expected] * 6
     bench.dut.link_up.value = 0
@@ -122,7 +122,7 @@ async def limits_that_cannot_be_are_not_taken(dut, scale):
             taken = bench.model.update(index, limit)
             assert taken == (target in ("half", "near") or not move)
             bench.limits[index] = limit + bench.garbage(index) + random.randrange(unit)
-        for _ in range(4):
+        for _ in range(5):
             await bench.step([0] * 6)
         assert bench.available == [bench.model.available(index) for index in range(6)]
         spend = [min(left, MOST[KINDS[n % 2]]) for n, left in enumerate(bench.available)]
