@@ -2,6 +2,19 @@
 
 from .bridge_function import BridgeFunction, CapturedLayout
 from .credit_gate import CreditGate
+from .crosspoint import Crosspoint
+from .egress import Egress
+from .refusals import Refusals
 from .router import Router
+from .tlp_packer import TlpPacker
 
-__all__ = ["BridgeFunction", "CapturedLayout", "CreditGate", "Router"]
+__all__ = [
+    "BridgeFunction",
+    "CapturedLayout",
+    "CreditGate",
+    "Crosspoint",
+    "Egress",
+    "Refusals",
+    "Router",
+    "TlpPacker",
+]
