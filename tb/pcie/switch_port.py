@@ -15,7 +15,7 @@ from ..stream.stream_port import never
 from .segments import to_segments
 from .tlp_port import TlpSink, TlpSource
 
-__all__ = ["Credits", "SwitchPort"]
+__all__ = ["CreditedSource", "Credits", "SwitchPort", "counts"]
 
 HEADER_BITS, DATA_BITS = 12, 16
 CLASS_BITS = HEADER_BITS + DATA_BITS
@@ -29,13 +29,13 @@ class Credits:
     data: int
 
 
-def _counts(value: int) -> list[Credits]:
+def counts(value: int) -> list[Credits]:
     """Fields of a ``CreditCountsLayout``."""
     classes = [value >> CLASS_BITS * number for number in range(3)]
     return [Credits(each & 0xFFF, each >> HEADER_BITS & 0xFFFF) for each in classes]
 
 
-class _CreditedSource(TlpSource):
+class CreditedSource(TlpSource):
     """Sender that begins a TLP when the switch has given credits for it.
 
     Of the TLPs that wait, it begins the oldest that may go: one without credits lets those pass
@@ -52,11 +52,11 @@ class _CreditedSource(TlpSource):
         self.start(False)
 
     def start(self, up: bool) -> None:
-        """Begin a life of the link, or end one."""
-        for queue in self._queues:
-            queue.clear()
-        self.flush()
-        self.is_up = up
+        """Begin a life of the link, or end one: then what waits is forgotten."""
+        if not up:
+            for queue in self._queues:
+                queue.clear()
+            self.flush()
         self.consumed = [Credits(0, 0) for _ in TlpClass]
         self.allocated = [Credits(0, 0) for _ in TlpClass]
         self.advertised: list[Credits] | None = None
@@ -74,7 +74,7 @@ class _CreditedSource(TlpSource):
 
     def read_credits(self) -> None:
         """Read CREDITS_ALLOCATED; credits that were never given away must not come back."""
-        self.allocated = _counts(int(self._rx_credits.value))
+        self.allocated = counts(int(self._rx_credits.value))
         if self.advertised is None:
             self.advertised = self.allocated
         for flow in TlpClass:
@@ -188,7 +188,7 @@ class SwitchPort:
         self.scale = scale
         self.return_delay = return_delay
         self.starved: set[TlpClass] = set()
-        self.source = _CreditedSource(
+        self.source = CreditedSource(
             dut, name, segment_count, pause=source_pause, gap=gap, aligned=aligned, on_sent=on_sent
         )
         self.sink = _CreditedSink(self, dut, name, segment_count, pause=sink_pause)

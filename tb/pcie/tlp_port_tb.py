@@ -129,7 +129,7 @@ async def link_down_begins_again(dut):
 async def broken_rules_are_found(dut):
     """Each rule of beats, broken, fails the sink that watches."""
     first, middle, last = to_segments(WRITE.with_changes(data=bytes(96), length=24))
-    broken = {
+    broken: dict[str, list[int | None]] = {
         "without sop": [middle],
         "within a TLP": [first, first],
         "DW behind a header": [first, last],

@@ -1,5 +1,7 @@
 """Two ports joined by a queue each way: what the test library itself is tested with."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import Out
@@ -28,6 +30,8 @@ class Wire(wiring.Component):
     ports : Out(TlpPortSignature(segment_count)).array(2)
         The ports.
     """
+
+    ports: list[Any]
 
     def __init__(self, *, segment_count: int, headers: int = 32, data: int = 512):
         self.segment_count = segment_count
