@@ -1,30 +1,46 @@
 """Golden models of PCI Express blocks."""
 
+from .bridge import BridgeEvents, BridgeModel, Report, ReportKind
 from .codec import decode_tlp, encode_tlp
+from .credit import CreditLedger, CreditViolation
 from .credit_gate import CreditGateModel
 from .crosspoint import CrosspointModel, CrosspointRow, Part
 from .order import OrderChecker, OrderViolation
+from .route_counter import count_routes
 from .router import UPSTREAM, Acs, Bridge, Decision, RouterModel
 from .rules import Action, Rule
 from .tlp import Kind, Tlp, TlpClass
+from .tlp_packer import PackingError, Piece, TlpPackerModel
+from .trace import trace_record
 
 __all__ = [
     "UPSTREAM",
     "Acs",
     "Action",
     "Bridge",
+    "BridgeEvents",
+    "BridgeModel",
     "CreditGateModel",
+    "CreditLedger",
+    "CreditViolation",
     "CrosspointModel",
     "CrosspointRow",
     "Decision",
     "Kind",
     "OrderChecker",
     "OrderViolation",
+    "PackingError",
     "Part",
+    "Piece",
+    "Report",
+    "ReportKind",
     "RouterModel",
     "Rule",
     "Tlp",
     "TlpClass",
+    "TlpPackerModel",
+    "count_routes",
     "decode_tlp",
     "encode_tlp",
+    "trace_record",
 ]
