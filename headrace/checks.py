@@ -132,7 +132,8 @@ def _print_synthesis(
 
 def bench(
     blocks: Annotated[
-        list[str] | None, typer.Argument(help="Only these blocks.", metavar="BLOCK")
+        list[str] | None,
+        typer.Argument(help="Only these blocks; pcie: all blocks of hdl.pcie.", metavar="BLOCK"),
     ] = None,
     profile: Annotated[
         str | None, typer.Option(help="Only proto, card100 or card400.", metavar="NAME")
@@ -150,7 +151,7 @@ def bench(
         )
     known = list(benches())
     names = sorted({one.block for one in known})
-    wanted = {_bench_name(word, names) for word in blocks or []}
+    wanted = {name for word in blocks or [] for name in _bench_names(word, names)}
     chosen = [
         n
         for n, one in enumerate(known)
@@ -181,14 +182,17 @@ def bench(
         raise typer.Exit(1)
 
 
-def _bench_name(word: str, names: list[str]) -> str:
-    """Bench that ``word`` means: its own name or any name of its block."""
+def _bench_names(word: str, names: list[str]) -> list[str]:
+    """Benches that ``word`` means: its own, any name of its block, or those of a family."""
     if word in names:
-        return word
+        return [word]
+    of_family = [name for name in names if catalogue.find(name).family == word]
+    if of_family:
+        return of_family
     unit = catalogue.find(word).unit
     if unit not in names:
         raise InputError(f"{word} has no bench; there are {', '.join(names)}")
-    return unit
+    return [unit]
 
 
 def _run_bench(chosen: list[int], n: int) -> tuple[list[Row], str | None]:
