@@ -110,7 +110,7 @@ def type_1_header(downstream: bool, vendor: int, device: int, revision: int) -> 
         Register(
             "prefetchable_base_upper",
             "Prefetchable Base Upper 32 Bits.",
-            (Field("value", 32, Access.RW, "Address bits 63:32."),),
+            (Field("value", 32, Access.RW, "Address bits 63:32.", init=0xFFFFFFFF),),
             address=0x28,
         ),
         Register(

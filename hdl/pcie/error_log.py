@@ -60,7 +60,7 @@ def header_dwords(m: Module, header: data.View) -> list[Value]:
         m.d.comb += [
             dwords[1].eq(Cat(message.code, requester)),
             dwords[2].eq(Cat(message.vendor, message.target)),
-            dwords[3].eq(message.payload),
+            dwords[3].eq(Mux(header.four_dwords, message.payload, 0)),
         ]
     with m.Elif(kind[1:] == TlpType.CONFIGURATION_0.value >> 1):
         m.d.comb += [
@@ -225,7 +225,7 @@ class ErrorLog(wiring.Component):
             ).any()
         )
         dwords = header_dwords(m, events.header)
-        prefix = events.header.prefix
+        prefix = Mux(events.header.has_prefix, events.header.prefix, 0)
         with m.If(Cat(logged).any() & ~taken):
             m.d.sync += [
                 header_log.eq(Cat(dwords)),
