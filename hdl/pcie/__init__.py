@@ -1,11 +1,20 @@
 """PCI Express: a switch for transaction layer packets, and the blocks that it is made of."""
 
+from .answer_room import AnswerRoom
 from .bridge_function import BridgeFunction, CapturedLayout
+from .completer import AnswerLayout, Completer
 from .credit_gate import CreditGate
 from .crosspoint import Crosspoint
 from .egress import Egress
+from .interrupt_wires import InterruptWires
+from .local_column import DeadColumn, LocalColumn
+from .local_unit import LocalUnit
+from .message_broadcast import MessageBroadcast
+from .messages import MessageUnit
+from .power_off import PowerOff
 from .receive_credits import ReceiveCredits
 from .refusals import Refusals
+from .report_mux import ReportMux
 from .route_counter import RouteCounter, RouteCountsLayout
 from .router import Router
 from .tlp_buffer import TlpBuffer
@@ -14,14 +23,25 @@ from .tlp_packer import TlpPacker
 from .trace import Tracer, TraceRecordLayout
 
 __all__ = [
+    "AnswerLayout",
+    "AnswerRoom",
     "BridgeFunction",
     "CapturedLayout",
     "CheckedBeatLayout",
+    "Completer",
     "CreditGate",
     "Crosspoint",
+    "DeadColumn",
     "Egress",
+    "InterruptWires",
+    "LocalColumn",
+    "LocalUnit",
+    "MessageBroadcast",
+    "MessageUnit",
+    "PowerOff",
     "ReceiveCredits",
     "Refusals",
+    "ReportMux",
     "RouteCounter",
     "RouteCountsLayout",
     "Router",

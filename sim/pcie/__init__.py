@@ -2,9 +2,11 @@
 
 from .bridge import BridgeEvents, BridgeModel, Report, ReportKind
 from .codec import decode_tlp, encode_tlp
+from .completer import CompleterModel, ConfigSpaceModel
 from .credit import CreditLedger, CreditViolation
 from .credit_gate import CreditGateModel
 from .crosspoint import CrosspointModel, CrosspointRow, Part
+from .messages import MessageModel
 from .order import OrderChecker, OrderViolation
 from .route_counter import count_routes
 from .router import UPSTREAM, Acs, Bridge, Decision, RouterModel
@@ -20,6 +22,8 @@ __all__ = [
     "Bridge",
     "BridgeEvents",
     "BridgeModel",
+    "CompleterModel",
+    "ConfigSpaceModel",
     "CreditGateModel",
     "CreditLedger",
     "CreditViolation",
@@ -27,6 +31,7 @@ __all__ = [
     "CrosspointRow",
     "Decision",
     "Kind",
+    "MessageModel",
     "OrderChecker",
     "OrderViolation",
     "PackingError",

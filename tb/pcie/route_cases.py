@@ -1,13 +1,24 @@
-"""Random configurations of bridges, and TLPs that fall on their boundaries."""
+"""Random configurations of bridges, TLPs that fall on their boundaries, and beats of them."""
 
 import random
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hdl.pcie.route import BridgeLayout
-from sim.pcie import Acs, Bridge, Kind, Tlp
+from hdl.pcie.route import BridgeLayout, RouteLayout
+from hdl.pcie.tlp import TlpBeatLayout
+from sim.pcie import Acs, Bridge, Decision, Kind, Tlp
 
-__all__ = ["bridge_to_int", "random_bridges", "random_tlp"]
+from .segments import SEGMENT_WIDTH, changed, field_of, to_segments
+
+__all__ = [
+    "beats_of",
+    "bridge_to_int",
+    "random_bridges",
+    "random_tlp",
+    "route_to_int",
+    "segments_of",
+]
 
 _ACS_BITS = [name for name, kind in Acs.__annotations__.items() if kind is bool]
 _TOP = (1 << 44) - 1
@@ -22,6 +33,20 @@ def bridge_to_int(bridge: Bridge, port_count: int) -> int:
     values: dict[Any, Any] = {name: getattr(bridge, name) for name in Bridge.__annotations__}
     values["acs"] = {name: getattr(bridge.acs, name) for name in Acs.__annotations__}
     return BridgeLayout(port_count).const(values).as_value().value
+
+
+def route_to_int(decision: Decision, port_count: int) -> int:
+    """Value of a ``RouteLayout``."""
+    layout = RouteLayout(port_count)
+    fields: dict[str, int] = {
+        "egress": 0 if decision.egress is None else 1 << decision.egress,
+        "local": decision.local,
+        "function": decision.function,
+        "to_type_0": decision.to_type_0,
+        "action": decision.action,
+        "rule": decision.rule,
+    }
+    return sum(value << layout[name].offset for name, value in fields.items())
 
 
 def _likely(probability: float) -> bool:
@@ -189,3 +214,44 @@ def random_tlp(ingress: int, bridges: Sequence[Bridge]) -> Tlp:
         requester=requester & 0xFFFF,
         **fields,
     )
+
+
+def _lanes_of(tlp: Tlp) -> list[int]:
+    """Segments of a TLP of any length: behind the header's, some that make no sense as one."""
+    lanes = to_segments(tlp)
+    lanes += [random.getrandbits(SEGMENT_WIDTH) for _ in range(random.choice([0, 0, 0, 1, 2, 9]))]
+    last = len(lanes) - 1
+    return [changed(lane, sop=n == 0, eop=n == last) for n, lane in enumerate(lanes)]
+
+
+def beats_of(tlps: Sequence[Tlp], segment_count: int, *, gap: float, pause: float) -> Iterator[int]:
+    """Beats with the segments of ``tlps``; idle lanes and cycles carry rubbish.
+
+    Parameters
+    ----------
+    gap, pause : float
+        How likely a lane between TLPs is idle, and a cycle has no beat.
+    """
+    waiting = deque(lane for tlp in tlps for lane in _lanes_of(tlp))
+    inside = False
+    while waiting:
+        beat = random.getrandbits(TlpBeatLayout(segment_count).size)
+        beat = beat >> segment_count << segment_count
+        for lane in range(0 if _likely(pause) else segment_count):
+            if not waiting or (not inside and _likely(gap)):
+                continue
+            segment = waiting.popleft()
+            inside = not field_of(segment, "eop")
+            offset = segment_count + lane * SEGMENT_WIDTH
+            beat &= ~((1 << SEGMENT_WIDTH) - 1 << offset)
+            beat |= segment << offset | 1 << lane
+        yield beat
+
+
+def segments_of(beat: int, segment_count: int) -> list[int | None]:
+    """Each lane's segment, None where the lane is idle."""
+    mask = (1 << SEGMENT_WIDTH) - 1
+    return [
+        beat >> segment_count + lane * SEGMENT_WIDTH & mask if beat >> lane & 1 else None
+        for lane in range(segment_count)
+    ]

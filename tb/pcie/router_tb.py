@@ -3,8 +3,6 @@
 import os
 import random
 from collections import Counter, deque
-from collections.abc import Iterator
-from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
@@ -12,10 +10,16 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from hdl.pcie.parts import RoutedBeatLayout
 from hdl.pcie.route import RouteLayout
-from hdl.pcie.tlp import TlpBeatLayout
-from sim.pcie import Bridge, Decision, Kind, RouterModel, Rule, Tlp
+from sim.pcie import Bridge, Kind, RouterModel, Rule, Tlp
 
-from .route_cases import bridge_to_int, random_bridges, random_tlp
+from .route_cases import (
+    beats_of,
+    bridge_to_int,
+    random_bridges,
+    random_tlp,
+    route_to_int,
+    segments_of,
+)
 from .segments import SEGMENT_WIDTH, changed, field_of, to_segments
 
 PORT_COUNT = int(os.environ["PORT_COUNT"])
@@ -27,7 +31,6 @@ TLPS = 40  # with each configuration
 
 _ROUTE = RouteLayout(PORT_COUNT)
 _ROUTES_BASE = RoutedBeatLayout(PORT_COUNT, SEGMENT_COUNT)["routes"].offset
-_BEAT_BITS = TlpBeatLayout(SEGMENT_COUNT).size
 
 _FROM_ABOVE = {
     Rule.ADDRESS,
@@ -85,57 +88,6 @@ def reachable_rules() -> set[Rule]:
     return _FROM_BELOW | _TO_PEERS if PORT_COUNT > 2 else _FROM_BELOW
 
 
-def lanes_of(tlp: Tlp) -> list[int]:
-    """Segments of a TLP of any length: behind the header's, some that make no sense as one."""
-    lanes = to_segments(tlp)
-    lanes += [random.getrandbits(SEGMENT_WIDTH) for _ in range(random.choice([0, 0, 0, 1, 2, 9]))]
-    last = len(lanes) - 1
-    return [changed(lane, sop=n == 0, eop=n == last) for n, lane in enumerate(lanes)]
-
-
-def beats_of(tlps: list[Tlp], *, gap: float, pause: float) -> Iterator[int]:
-    """Beats with the lanes of ``tlps``; idle lanes and cycles, where allowed, carry rubbish."""
-    waiting = deque(lane for tlp in tlps for lane in lanes_of(tlp))
-    inside = False
-    while waiting:
-        beat = random.getrandbits(_BEAT_BITS) >> SEGMENT_COUNT << SEGMENT_COUNT
-        if random.random() < pause:
-            yield beat
-            continue
-        for lane in range(SEGMENT_COUNT):
-            if not waiting or (not inside and random.random() < gap):
-                continue
-            segment = waiting.popleft()
-            inside = not field_of(segment, "eop")
-            offset = SEGMENT_COUNT + lane * SEGMENT_WIDTH
-            beat &= ~((1 << SEGMENT_WIDTH) - 1 << offset)
-            beat |= segment << offset | 1 << lane
-        yield beat
-
-
-def segments_of(beat: int) -> list[int | None]:
-    """Each lane's segment, None where the lane is idle."""
-    mask = (1 << SEGMENT_WIDTH) - 1
-    return [
-        beat >> SEGMENT_COUNT + lane * SEGMENT_WIDTH & mask if beat >> lane & 1 else None
-        for lane in range(SEGMENT_COUNT)
-    ]
-
-
-def route_to_int(decision: Decision) -> int:
-    """Value of a ``RouteLayout``."""
-    fields: dict[Any, Any] = {
-        "egress": 0 if decision.egress is None else 1 << decision.egress,
-        "local": decision.local,
-        "function": decision.function,
-        "to_type_0": decision.to_type_0,
-    }
-    value = _ROUTE.const(fields).as_value().value
-    return (
-        value | decision.action << _ROUTE["action"].offset | decision.rule << _ROUTE["rule"].offset
-    )
-
-
 class Checker:
     """Compares what comes out with what went in ``LATENCY`` cycles before and the model's routes.
 
@@ -167,7 +119,9 @@ class Checker:
             self._compare(self._past.popleft(), out)
 
     def _compare(self, before: int, after: int):
-        lanes = zip(segments_of(before), segments_of(after), strict=True)
+        lanes = zip(
+            segments_of(before, SEGMENT_COUNT), segments_of(after, SEGMENT_COUNT), strict=True
+        )
         for lane, (segment, routed) in enumerate(lanes):
             expected = segment
             route = after >> _ROUTES_BASE + lane * _ROUTE.size & (1 << _ROUTE.size) - 1
@@ -179,7 +133,7 @@ class Checker:
                 tlp = self.sent.popleft()
                 decision = self.model.route(PORT, tlp, self.bridges)
                 self.seen[decision.rule] += 1
-                self.route = route_to_int(decision)
+                self.route = route_to_int(decision, PORT_COUNT)
                 if decision.to_type_0:
                     expected = changed(segment, header__type=Kind.CONFIGURATION_0)
                 text = f"{tlp}\n{self.bridges}\n{decision}"
@@ -197,7 +151,7 @@ class Checker:
     async def play(self, tlps: list[Tlp], *, gap: float = 0.0, pause: float = 0.0):
         """Send ``tlps``, and wait until they have been compared."""
         self.sent.extend(tlps)
-        for beat in beats_of(tlps, gap=gap, pause=pause):
+        for beat in beats_of(tlps, SEGMENT_COUNT, gap=gap, pause=pause):
             self.dut.i.value = beat
             await RisingEdge(self.dut.clk)
         self.dut.i.value = 0
@@ -297,7 +251,7 @@ async def reset_within_a_tlp_forgets_it(dut):
         await checker.configure(bridges)
         tlps = [random_tlp(PORT, bridges) for _ in range(20)]
         checker.sent.extend(tlps)
-        beats = beats_of(tlps, gap=0, pause=0)
+        beats = beats_of(tlps, SEGMENT_COUNT, gap=0, pause=0)
         for _ in range(random.randint(2, 5)):
             dut.i.value = next(beats)
             await RisingEdge(dut.clk)
