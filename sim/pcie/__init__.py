@@ -6,11 +6,13 @@ from .completer import CompleterModel, ConfigSpaceModel
 from .credit import CreditLedger, CreditViolation
 from .credit_gate import CreditGateModel
 from .crosspoint import CrosspointModel, CrosspointRow, Part
+from .defects import defect
 from .messages import MessageModel
 from .order import OrderChecker, OrderViolation
 from .route_counter import count_routes
 from .router import UPSTREAM, Acs, Bridge, Decision, RouterModel
 from .rules import Action, Rule
+from .switch import ConfigFunction, FixedFunction, SwitchModel, TraceEntry
 from .tlp import Kind, Tlp, TlpClass
 from .tlp_packer import PackingError, Piece, TlpPackerModel
 from .trace import trace_record
@@ -23,6 +25,7 @@ __all__ = [
     "BridgeEvents",
     "BridgeModel",
     "CompleterModel",
+    "ConfigFunction",
     "ConfigSpaceModel",
     "CreditGateModel",
     "CreditLedger",
@@ -30,6 +33,7 @@ __all__ = [
     "CrosspointModel",
     "CrosspointRow",
     "Decision",
+    "FixedFunction",
     "Kind",
     "MessageModel",
     "OrderChecker",
@@ -41,11 +45,14 @@ __all__ = [
     "ReportKind",
     "RouterModel",
     "Rule",
+    "SwitchModel",
     "Tlp",
     "TlpClass",
     "TlpPackerModel",
+    "TraceEntry",
     "count_routes",
     "decode_tlp",
+    "defect",
     "encode_tlp",
     "trace_record",
 ]
