@@ -28,6 +28,9 @@ class Report:
     data: int
 
 
+_NO_HEADER = Tlp(0)
+
+
 @dataclass(frozen=True)
 class BridgeEvents:
     """What a port found in a cycle; ``header`` is of the TLP, or of the ERR message received."""
@@ -43,7 +46,7 @@ class BridgeEvents:
     received_correctable: bool = False
     received_nonfatal: bool = False
     received_fatal: bool = False
-    header: Tlp = Tlp(0)
+    header: Tlp = _NO_HEADER
 
 
 _NOTHING = BridgeEvents()
@@ -170,7 +173,7 @@ class BridgeModel:
         return self.port > 0 and (self._bit(LINK, 4) or self.contained)
 
     def state(self) -> Bridge:
-        """What the router knows of the port."""
+        """Give what the router knows of the port."""
         words = self._words
         awake = words[POWER] & 3 != 3
         link_up, internal_bus = self._latched

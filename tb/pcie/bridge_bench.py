@@ -25,6 +25,7 @@ PARAMETERS: dict[str, Any] = {name: int(os.environ[name.upper()]) for name in _N
 
 _REQUEST: Any = ConfigAccessSignature().members["request"].shape
 _CAPTURED, _EVENTS, _REPORT = CapturedLayout(), ErrorEventsLayout(), ReportLayout()
+NO_EVENTS = BridgeEvents()
 _STROBES = [name for name in BridgeEvents.__annotations__ if name != "header"]
 
 
@@ -38,7 +39,9 @@ def _state_to_int(state: Bridge) -> int:
     return bridge_to_int(state, PARAMETERS["port_count"])
 
 
-def _events_to_int(events: BridgeEvents) -> int:
+def _events_to_int(events: BridgeEvents | None) -> int:
+    if events is None:
+        return 0
     values = {name: int(getattr(events, name)) for name in _STROBES}
     return _pack(_EVENTS, {**values, "header": header_to_int(events.header)})
 
@@ -137,7 +140,6 @@ class BridgeBench:
                 "data": data,
             },
         )
-        events = events or BridgeEvents()
         dut.events.value = _events_to_int(events)
         bus, device = captured or (0, 0)
         dut.captured.value = _pack(
@@ -154,7 +156,7 @@ class BridgeBench:
         self._answer = model.read(asked) if mine else 0
         model.step(
             write=written if mine else None,
-            events=events,
+            events=events or NO_EVENTS,
             captured=captured,
             clear=clear,
             ready=ready,

@@ -36,14 +36,23 @@ def _simulate(port, testbench, run_dir, seed=1):
     )
 
 
-@pytest.mark.parametrize("port", PORTS, ids=lambda port: f"{port['port']}-{port['port_count']}")
-@pytest.mark.parametrize("part", ["function"])
+def _name(port):
+    return f"{port['port']}-{port['port_count']}"
+
+
+@pytest.mark.parametrize("port", PORTS, ids=_name)
+@pytest.mark.parametrize("part", ["function", "errors"])
 def test_bridge_function(port, part, run_dir):
     _simulate(port, f"tb.pcie.bridge_{part}_tb", run_dir)
 
 
+@pytest.mark.parametrize("port", PORTS[1:], ids=_name)
+def test_bridge_containment(port, run_dir):
+    _simulate(port, "tb.pcie.bridge_containment_tb", run_dir)
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("port", PORTS, ids=lambda port: f"{port['port']}-{port['port_count']}")
+@pytest.mark.parametrize("port", PORTS, ids=_name)
 @pytest.mark.parametrize("seed", range(2, 12))
 def test_bridge_function_campaign(port, seed, run_dir):
     _simulate(port, "tb.pcie.bridge_function_tb", run_dir, seed=seed)
