@@ -60,7 +60,8 @@ def read(address: int, requester: int = 0x0200, **changes) -> Tlp:
 
 
 def write(address: int, requester: int = 0x0200, dwords: int = 1, **changes) -> Tlp:
-    return read(address, requester, length=dwords, data=bytes(4 * dwords), **changes)
+    fields = {"length": dwords, "data": bytes(4 * dwords), "last_be": 15 if dwords > 1 else 0}
+    return read(address, requester, **{**fields, **changes})
 
 
 def configure(kind: Kind, bus: int, device: int = 0, function: int = 0) -> Tlp:
