@@ -23,32 +23,20 @@ _ROWS = 4
 
 
 def _covers(available: Value, spent: Value, need: Value) -> Value:
-    """Whether ``available`` - ``spent`` - ``need`` is not negative; as shallow as it can be.
+    """Whether ``available`` - ``spent`` - ``need`` is not negative, with one adder.
 
-    The three are added as complements, a row of full adders first, and of the sum only the carry
-    is worked out, by a tree. It is as narrow as the greater of ``spent`` and ``need``: neither
+    The three are added as complements, a row of full adders first; two complements lack 2, which
+    is a carry into bit 1. The sum is as narrow as the greater of ``spent`` and ``need``: neither
     has more than its top bit set, so together they never exceed what has a bit above that.
     """
     width = max(len(spent), len(need))
-    low = [
-        (
-            available[n],
-            ~spent[n] if n < len(spent) else Const(1),
-            ~need[n] if n < len(need) else Const(1),
-        )
-        for n in range(width)
-    ]
-    sums = [a ^ b ^ c for a, b, c in low]
-    carries = [a & b | a & c | b & c for a, b, c in low]
-    # Bit 0 carries always: two complements add 2.
-    level = [(sums[n] & carries[n - 1], sums[n] | carries[n - 1]) for n in range(1, width)]
-    while len(level) > 1:
-        pairs = [
-            (high[0] | high[1] & low[0], high[1] & low[1])
-            for low, high in zip(level[::2], level[1::2], strict=False)
-        ]
-        level = pairs + level[len(level) & ~1 :]
-    return available[width:].any() | (carries[-1] & (level[0][0] | level[0][1]))
+    a = available[:width]
+    b = ~(spent | Const(0, width))
+    c = ~(need | Const(0, width))
+    sums = a ^ b ^ c
+    carries = (a & b) | (a & c) | (b & c)
+    total = Cat(Const(1), sums[1:]) + Cat(Const(1), carries)
+    return available[width:].any() | total[width + 1]
 
 
 class Egress(wiring.Component):
