@@ -54,6 +54,9 @@ class TlpPortSignature(wiring.Signature):
         What the partner sends; every lane's ``valid`` is 0 in a cycle without a beat.
     rx_credits : Out(CreditCountsLayout())
         CREDITS_ALLOCATED: what the partner may have sent in total. Its first value is InitFC.
+    rx_drained : Out(1)
+        All that came over the port has left the switch, so ``rx_credits`` are whole. After a link
+        went down, flow control of the next should be initialized when this is set.
     tx : Out(stream.Signature(TlpBeatLayout(segment_count)))
         What the partner gets. Within a TLP ``valid`` does not fall.
     tx_limits : In(CreditCountsLayout())
@@ -78,6 +81,7 @@ class TlpPortSignature(wiring.Signature):
             {
                 "rx": In(beat),
                 "rx_credits": Out(CreditCountsLayout()),
+                "rx_drained": Out(1),
                 "tx": Out(stream.Signature(beat)),
                 "tx_limits": In(CreditCountsLayout()),
                 "tx_infinite": In(2 * CLASS_COUNT),
