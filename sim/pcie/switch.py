@@ -205,7 +205,6 @@ class SwitchModel:
                 sent += self.messages.set_link(port, bridge.link_up)
         for port, function in enumerate(self.functions):
             while function.report is not None:
-                report = function.report
-                sent += self.messages.report(port, (report.kind, report.address, report.data))
+                sent += self.messages.report(port, function.report)
                 function.step(ready=True)
         return sent
