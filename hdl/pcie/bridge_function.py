@@ -145,6 +145,8 @@ class BridgeFunction(wiring.Component):
             max_link_speed=max_link_speed,
             max_link_width=max_link_width,
         )
+        # An attribute, so that proofs can name registers.
+        self.config = ConfigRegisters(table=self.table, function=port, sticky=STICKY)
         super().__init__(
             {
                 "access": In(ConfigAccessSignature()),
@@ -169,9 +171,7 @@ class BridgeFunction(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.config = config = ConfigRegisters(
-            table=self.table, function=self.port, sticky=STICKY
-        )
+        m.submodules.config = config = self.config
         m.submodules.log = log = ErrorLog()
         m.submodules.reporter = reporter = Reporter()
         wiring.connect(m, wiring.flipped(self.access), config.access)

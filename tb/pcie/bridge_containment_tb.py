@@ -81,7 +81,7 @@ async def masked_errors_do_not_contain(dut):
 
 @cocotb.test(timeout_time=200, timeout_unit="us")
 async def the_first_trigger_keeps_its_reason(dut):
-    """A contained port triggers no more; a message that came later is not in the registers."""
+    """Trigger once: a message that came later is not in the registers."""
     bench = await connected(dut)
     await bench.write(CONTROL, ON_NONFATAL)
     await bench.happen(received_nonfatal=True, header=MESSAGE)
@@ -93,7 +93,7 @@ async def the_first_trigger_keeps_its_reason(dut):
 
 @cocotb.test(timeout_time=200, timeout_unit="us")
 async def containment_is_told_instead_of_the_error(dut):
-    """The error that triggers sends no message of its own; ERR_COR and MSI do, if enabled."""
+    """Send no message of the error that triggers, but ERR_COR and the interrupt if enabled."""
     bench = await connected(dut)
     await bench.write(COMMAND, 0x104)
     await bench.write(DEVICE, 0xF)

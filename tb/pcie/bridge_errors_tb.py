@@ -2,6 +2,7 @@
 
 import random
 from itertools import product
+from typing import Any
 
 import cocotb
 
@@ -26,6 +27,12 @@ if DOWNSTREAM:
 COMMAND, DEVICE, STATUS, MASK, SEVERITY = 0x04, 0x68, 0x104, 0x108, 0x10C
 CORRECTABLE, CORRECTABLE_MASK, FIRST, LOG, PREFIX = 0x110, 0x114, 0x118, 0x11C, 0x138
 SERR, EVERY_ENABLE = 1 << 8, 0xF
+
+
+def one_error(name: str, *, posted: bool) -> BridgeEvents:
+    """Events of a cycle with one error."""
+    strobes: dict[str, Any] = {name: True}
+    return BridgeEvents(posted=posted, **strobes)
 
 
 async def log_of(bench: BridgeBench) -> tuple[int, bytes]:
@@ -79,7 +86,7 @@ async def first_error_stays_until_it_is_cleared(dut):
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
 async def masked_errors_are_not_logged(dut):
-    """A masked error sets its status bit and nothing else of AER."""
+    """Masks keep errors out of the log and from being reported, not out of the status."""
     bench = await begin(dut)
     await bench.write(DEVICE, EVERY_ENABLE)
     await bench.write(MASK, 1 << 18)
@@ -111,7 +118,7 @@ async def one_of_several_errors_is_the_first(dut):
 def expected_report(
     name: str, *, fatal: bool, masked: bool, posted: bool, advisory: bool, enables: int, serr: bool
 ) -> list[ReportKind]:
-    """What a port says of one error (6.2.3.2.4, 6.2.5)."""
+    """Say what a port reports of one error (6.2.3.2.4, 6.2.5)."""
     if masked or (name == "unsupported" and not enables & 8 and not (serr and (fatal or posted))):
         return []
     if fatal:
@@ -136,7 +143,7 @@ async def severity_mask_and_enables_decide_what_is_reported(dut, serr):
             await bench.write(DEVICE, enables)
             for name, posted in product(BITS, [False, True]):
                 bench.reports.clear()
-                await bench.cycle(events=BridgeEvents(posted=posted, **{name: True}))
+                await bench.cycle(events=one_error(name, posted=posted))
                 await bench.idle(3)
                 assert bench.reports == expected_report(
                     name,
@@ -155,14 +162,15 @@ async def device_status_tells_the_severity(dut):
     bench = await begin(dut)
     for masks in (0, 0xFFFFFFFF):
         await bench.write(MASK, masks)
-        for strobes, bits in (
+        cases: list[tuple[dict[str, Any], int]] = [
             ({"malformed": True}, 0b0100),
             ({"unsupported": True}, 0b1001),
             ({"unsupported": True, "posted": True}, 0b1010),
             ({"aborted": True, "posted": True}, 0b0010),
             ({"poisoned": True}, 0b0001),
             ({"unexpected_completion": True, "posted": True}, 0b0001),
-        ):
+        ]
+        for strobes, bits in cases:
             await bench.happen(**strobes)
             assert await bench.read(DEVICE) >> 16 == bits, strobes
             await bench.write(DEVICE, 0xFFFF0000)
@@ -180,11 +188,12 @@ async def status_has_what_the_link_side_saw(dut):
         await bench.write(0x3C, 1 << 16 if responds and DOWNSTREAM else 0)
         for strobes, bits in (
             ({"poisoned": True}, 1 << 31),
-            ({"poisoned": True, "header": completion}, 1 << 31 | responds << 24),
+            ({"poisoned": True, "unexpected_completion": True}, 1 << 31 | responds << 24),
             ({"aborted": True}, 1 << 27),
             ({"malformed": True}, 0),
         ):
-            await bench.happen(**strobes)
+            header = completion if "unexpected_completion" in strobes else None
+            await bench.happen(header, **strobes)
             assert await bench.read(side) & 0xFF800000 == bits, strobes
             await bench.write(side, 0xFFFF0000 | responds << 6)
             assert not await bench.read(side) & 0xFF800000
@@ -196,7 +205,7 @@ async def status_has_what_the_link_side_saw(dut):
 
 @cocotb.test(timeout_time=200, timeout_unit="us")
 async def an_event_is_not_lost_to_the_write_that_clears_it(dut):
-    """An event before, with and after the effect of a clearing write: what comes later stays."""
+    """Events before, with and after the effect of a clearing write: what comes later stays."""
     bench = await begin(dut)
     for distance in range(4):
         await bench.happen(malformed=True)
@@ -218,9 +227,8 @@ async def reports_wait_and_are_told_once(dut):
     await bench.write(DEVICE, EVERY_ENABLE)
     await bench.write(CORRECTABLE_MASK, 0)
     for _ in range(5):
-        for strobes in ({"poisoned": True}, {"unsupported": True, "posted": True}):
-            await bench.cycle(events=BridgeEvents(**strobes), ready=False)
-        await bench.cycle(events=BridgeEvents(malformed=True), ready=False)
+        for name in ("poisoned", "unsupported", "malformed"):
+            await bench.cycle(events=one_error(name, posted=True), ready=False)
     assert not bench.reports
     await bench.idle(8)
     # The first was offered before the others came, and came again.

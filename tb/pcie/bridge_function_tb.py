@@ -129,7 +129,7 @@ async def accesses_and_events_agree_with_the_model(dut, ready, chance):
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
 async def state_follows_the_registers(dut):
-    """The router gets what software writes in an enumeration."""
+    """Software's writes of an enumeration are what the router gets."""
     bench = await begin(dut)
     bench.levels(link_up=True, link_speed=5, link_width=16, internal_bus=4)
     await bench.write(0x18, 0x00090504)
