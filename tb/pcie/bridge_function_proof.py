@@ -98,20 +98,20 @@ class _Function(wiring.Component):
         m.d.comb += taken.eq(
             Cat(getattr(status, f"{n}_pending") & (first == bit) for n, bit in bits.items()).any()
         )
-        log_stays = past(taken, "taken").implies(
+        log_stays = ~past(taken, "taken") | (
             (first == past(first, "first")) & (log == past(log, "log"))
         )
 
         # Reports: what was refused is offered again, unless it is withdrawn.
         payload = Value.cast(reports.payload)
         refused = past(reports.valid & ~reports.ready & ~self.clear, "refused")
-        report_stays = refused.implies(reports.valid & (payload == past(payload, "report")))
+        report_stays = ~refused | (reports.valid & (payload == past(payload, "report")))
 
         asked = past(past(meant, "asked"), "answered")
         claims = {
             "a window is open that nobody opened": touched | closed,
-            "an event was lost": event.implies(malformed),
-            "a status bit fell that nobody cleared": was_malformed.implies(malformed | cleared),
+            "an event was lost": ~event | malformed,
+            "a status bit fell that nobody cleared": ~was_malformed | malformed | cleared,
             "the log of the first error changed": log_stays,
             "a refused report changed": report_stays,
             "an answer that nobody asked for": asked | (function.access.read_data == 0),
@@ -124,7 +124,7 @@ class _Function(wiring.Component):
                 "the link is up though disabled": ~(function.link_disable & state.link_up),
                 "the link is up in hot reset": ~(function.hot_reset & state.link_up),
                 "contained, but not disabled": ~contained | function.link_disable,
-                "not contained after a trigger": triggered.implies(contained & ~state.link_up),
+                "not contained after a trigger": ~triggered | (contained & ~state.link_up),
             }
             was_contained = Signal()
             with m.If(contained):
