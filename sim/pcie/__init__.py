@@ -7,13 +7,17 @@ from .credit import CreditLedger, CreditViolation
 from .credit_gate import CreditGateModel
 from .crosspoint import CrosspointModel, CrosspointRow, Part
 from .defects import defect
+from .egress import EgressError, EgressModel
 from .messages import MessageModel
 from .order import OrderChecker, OrderViolation
+from .receive_credits import ReceiveCreditsModel
 from .route_counter import count_routes
 from .router import UPSTREAM, Acs, Bridge, Decision, RouterModel
 from .rules import Action, Rule
 from .switch import ConfigFunction, FixedFunction, SwitchModel, TraceEntry
 from .tlp import Kind, Tlp, TlpClass
+from .tlp_buffer import TlpBufferModel
+from .tlp_check import CheckedTlp, Segment, TlpCheckModel, Verdict
 from .tlp_packer import PackingError, Piece, TlpPackerModel
 from .trace import trace_record
 
@@ -24,6 +28,7 @@ __all__ = [
     "Bridge",
     "BridgeEvents",
     "BridgeModel",
+    "CheckedTlp",
     "CompleterModel",
     "ConfigFunction",
     "ConfigSpaceModel",
@@ -33,6 +38,8 @@ __all__ = [
     "CrosspointModel",
     "CrosspointRow",
     "Decision",
+    "EgressError",
+    "EgressModel",
     "FixedFunction",
     "Kind",
     "MessageModel",
@@ -41,15 +48,20 @@ __all__ = [
     "PackingError",
     "Part",
     "Piece",
+    "ReceiveCreditsModel",
     "Report",
     "ReportKind",
     "RouterModel",
     "Rule",
+    "Segment",
     "SwitchModel",
     "Tlp",
+    "TlpBufferModel",
+    "TlpCheckModel",
     "TlpClass",
     "TlpPackerModel",
     "TraceEntry",
+    "Verdict",
     "count_routes",
     "decode_tlp",
     "defect",
