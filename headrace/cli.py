@@ -6,6 +6,7 @@ from . import blocks, boards, checks
 from .console import Commands
 from .graph import graph
 from .parse import parse
+from .pcie_route import pcie_route
 from .pcie_trace import pcie_trace
 from .registers import registers
 
@@ -27,6 +28,7 @@ def root() -> None:
 
 app.command()(parse)
 app.command()(graph)
+app.command()(pcie_route)
 app.command()(pcie_trace)
 app.command()(blocks.info)
 app.command()(blocks.verilog)
