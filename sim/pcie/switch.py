@@ -144,9 +144,9 @@ class SwitchModel:
             return self._reject(ingress, tlp, Rule.MALFORMED, BridgeEvents(malformed=True))
         decision = self.router.route(ingress, tlp, self.bridges)
         self.trace.append(TraceEntry(ingress, decision.egress, decision.rule))
-        found = refusals([(tlp, decision)]).events
-        if decision.egress is not None and not found:
+        if decision.egress is not None and not tlp.poisoned and not tlp.is_message:
             return self._act(ingress, tlp, decision)
+        found = refusals([(tlp, decision)]).events
         if found:
             refused = decision.action in (Action.UNSUPPORTED, Action.ABORT)
             events = BridgeEvents(
