@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.hdl import Assert, Format, ShapeLike
+from amaranth.hdl import ShapeLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -193,10 +193,10 @@ class ItemQueue(wiring.Component):
 
         # Each row keeps the number of the link's life that it came in.
         epoch = Signal(_EPOCH_BITS)
-        dropping = Signal()
-        m.d.sync += dropping.eq(self.drop)
-        with m.If(dropping & ~self.drop):
-            m.d.sync += epoch.eq(epoch + 1)
+        last_epoch = Signal(_EPOCH_BITS)
+        was_dropping = Signal()
+        m.d.sync += [was_dropping.eq(self.drop), last_epoch.eq(epoch)]
+        m.d.comb += epoch.eq(last_epoch + (was_dropping & ~self.drop))
 
         m.d.comb += [
             queue.i.valid.eq(self.i.lanes.any()),
@@ -204,17 +204,9 @@ class ItemQueue(wiring.Component):
             serializer.i.valid.eq(queue.o.valid),
             Value.cast(serializer.i.payload).eq(queue.o.payload),
             queue.o.ready.eq(serializer.i.ready),
-            serializer.i_stale.eq(
-                self.drop | dropping | (queue.o.payload[self._row_bits :] != epoch)
-            ),
+            serializer.i_stale.eq(self.drop | (queue.o.payload[self._row_bits :] != epoch)),
             serializer.drop.eq(self.drop),
             self.left.eq(serializer.left),
         ]
         wiring.connect(m, serializer.o, wiring.flipped(self.o))
-
-        # Remembered, since the inputs may settle late in a cycle.
-        overflow = Signal()
-        m.d.sync += overflow.eq(queue.i.valid & ~queue.i.ready)
-        with m.If(~ResetSignal()):
-            m.d.comb += Assert(~overflow, Format("a row came to a full queue of requests"))
         return m

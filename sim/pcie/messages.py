@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 
+from .bridge import Report, ReportKind
 from .tlp import Kind, Tlp
 
-__all__ = ["MessageModel", "Report"]
+__all__ = ["MessageModel"]
 
 PME_TURN_OFF = 0x19
 PME_TO_ACK = 0x1B
 ASSERT_INTA = 0x20
 DEASSERT_INTA = 0x24
-_ERRORS = (0x30, 0x31, 0x33)  # correctable, nonfatal, fatal
-
-#: What a port's function reports: kind 0 to 3, and of an interrupt its address and data.
-Report = tuple[int, int, int]
+_ERRORS = {ReportKind.CORRECTABLE: 0x30, ReportKind.NONFATAL: 0x31, ReportKind.FATAL: 0x33}
 
 
 class MessageModel:
@@ -91,19 +89,19 @@ class MessageModel:
 
     def report(self, port: int, report: Report) -> list[tuple[int, Tlp]]:
         """Tell the root complex what a port's function reports."""
-        kind, address, value = report
         if not self.is_up[0]:
             return []
-        if kind < 3:
-            message = self._message(Kind.MESSAGE_TO_ROOT, _ERRORS[kind], self.numbers[port])
+        if report.kind in _ERRORS:
+            code = _ERRORS[report.kind]
+            message = self._message(Kind.MESSAGE_TO_ROOT, code, self.numbers[port])
             return [(0, message)]
         write = Tlp(
             kind=Kind.MEMORY,
-            data=value.to_bytes(4, "little"),
-            four_dwords=address >= 1 << 32,
+            data=report.data.to_bytes(4, "little"),
+            four_dwords=report.address >= 1 << 32,
             length=1,
             requester=self.numbers[port],
             first_be=0xF,
-            address=address & ~3,
+            address=report.address & ~3,
         )
         return [(0, write)]

@@ -11,9 +11,8 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from hdl.pcie.parts import DeadRowLayout, ReportLayout, RoutedBeatLayout
 from hdl.pcie.route import RouteLayout
-from sim.pcie import Action, Bridge, Rule, Tlp, TlpClass
+from sim.pcie import Action, Bridge, Report, Rule, Tlp, TlpClass
 from sim.pcie.completer import CompleterModel, ConfigSpaceModel
-from sim.pcie.messages import Report
 from tb.stream.stream_port import never
 
 from .route_cases import bridge_to_int
@@ -27,8 +26,7 @@ Lane = tuple[int, int] | None
 
 def report_to_int(report: Report) -> int:
     """Value of a ``ReportLayout``."""
-    kind, address, value = report
-    fields: dict[Any, Any] = {"kind": kind, "address": address, "data": value}
+    fields: dict[Any, Any] = {name: getattr(report, name) for name in Report.__annotations__}
     return ReportLayout().const(fields).as_value().value
 
 

@@ -22,7 +22,7 @@ def test_local_unit(port_count, segment_count, run_dir):
         ),
         name="local_unit",
     )
-    for testbench in ("local_unit_tb",):
+    for testbench in ("local_unit_tb", "local_messages_tb"):
         run(
             simulator,
             name="local_unit",
