@@ -32,6 +32,7 @@ class _TlpPort:
 
     def __init__(self, dut: Any, name: str, segment_count: int):
         self.clk: LogicObject = dut.clk
+        self.rst: LogicObject = dut.rst
         self.segment_count = segment_count
         self.is_stream = hasattr(dut, f"{name}__payload")
         self.beat: LogicArrayObject = dut[f"{name}__payload" if self.is_stream else name]
@@ -262,6 +263,16 @@ class TlpSink(_TlpPort):
             self._count(self.reader.segments - before)
             for _, tlp in ended:
                 self.accept(tlp)
+
+    async def run(self) -> None:
+        """Work forever; under reset, forget a TLP that has begun and look at nothing."""
+        edge = RisingEdge(self.clk)
+        while True:
+            await edge
+            if self.rst.value:
+                self.flush()
+            else:
+                self.step()
 
     def step(self) -> None:
         """Look at this cycle's beat."""
