@@ -295,7 +295,7 @@ class BridgeFunction(wiring.Component):
         m.d.comb += [
             reporter.enable.eq(msi.enable),
             reporter.masked.eq(registers.msi_mask.vector),
-            reporter.bus_master_enable.eq(command.bus_master_enable),
+            reporter.bus_master_enable.eq(self.state.bus_master_enable),
             reporter.address.eq(address),
             reporter.data.eq(registers.msi_data.value),
             registers.msi_pending.vector.eq(reporter.pending & registers.msi_mask.vector),

@@ -33,7 +33,7 @@ class Reporter(wiring.Component):
     correctable, nonfatal, fatal, interrupt : In(1)
         Strobes.
     enable, masked, bus_master_enable : In(1)
-        MSI Enable, Mask bit, and Bus Master Enable, without which no interrupt goes.
+        MSI Enable, Mask bit, and Bus Master Enable, without which no interrupt is sent.
     address, data : In(64), In(16)
         Of the interrupt.
     clear : In(1)

@@ -3,6 +3,43 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
+from .bridge_registers import (
+    ACS,
+    ADVISORY,
+    BRIDGE_CONTROL,
+    BUSES,
+    COMMAND,
+    CORRECTABLE,
+    CORRECTABLE_MASK,
+    DETECTED_PARITY,
+    DEVICE,
+    DEVICE_2,
+    DPC,
+    DPC_STATUS,
+    FIRST,
+    LINK,
+    LOG,
+    MASK,
+    MASTER_PARITY,
+    MEMORY,
+    MSI,
+    MSI_DATA,
+    MSI_MASK,
+    MSI_PENDING,
+    POWER,
+    PRECEDENCE,
+    PREFIX,
+    SECONDARY,
+    SEVERITY,
+    STATUS,
+    SYSTEM_ERROR,
+    TARGET_ABORT,
+    VECTOR,
+    WIDE,
+    WIDE_BASE,
+    WIDE_LIMIT,
+    bridge_rows,
+)
 from .codec import encode_tlp
 from .router import Acs, Bridge
 from .tlp import Tlp
@@ -51,28 +88,6 @@ class BridgeEvents:
 
 _NOTHING = BridgeEvents()
 
-# AER's status bits in the order in which one of several is the first (6.2.3.2.3).
-_PRECEDENCE = (
-    ("overflow", 17),
-    ("malformed", 18),
-    ("acs_violation", 21),
-    ("aborted", 15),
-    ("unsupported", 20),
-    ("unexpected_completion", 16),
-    ("poisoned", 12),
-)
-
-COMMAND, BUSES, SECONDARY, MEMORY, BRIDGE_CONTROL = 0x04, 0x18, 0x1C, 0x20, 0x3C
-WIDE, WIDE_BASE, WIDE_LIMIT = 0x24, 0x28, 0x2C
-POWER, MSI, MSI_DATA, MSI_MASK, MSI_PENDING = 0x44, 0x48, 0x54, 0x58, 0x5C
-DEVICE, LINK, DEVICE_2 = 0x68, 0x70, 0x88
-STATUS, MASK, SEVERITY, CORRECTABLE, CORRECTABLE_MASK = 0x104, 0x108, 0x10C, 0x110, 0x114
-FIRST, LOG, PREFIX = 0x118, 0x11C, 0x138
-ACS, VECTOR, DPC, DPC_STATUS = 0x14C, 0x150, 0x15C, 0x160
-
-_DETECTED_PARITY, _SYSTEM_ERROR, _TARGET_ABORT, _MASTER_PARITY = 1 << 31, 1 << 30, 1 << 27, 1 << 24
-_ADVISORY = 1 << 13
-
 
 class BridgeModel:
     """Configuration space of port ``port``, and what errors do to it.
@@ -99,58 +114,17 @@ class BridgeModel:
         self.link_speed = self.link_width = self.internal_bus = 0
         self.report: Report | None = None
         self.hot_reset = False
-        below = port > 0
-        received = _MASTER_PARITY | _TARGET_ABORT | _DETECTED_PARITY
-        errors = sum(1 << bit for name, bit in _PRECEDENCE if below or name != "acs_violation")
-        payload = {128: 0, 256: 1, 512: 2, 1024: 3, 2048: 4, 4096: 5}[max_payload_bytes]
-        # Address: value after reset, bits that software writes, bits that it clears.
-        rows = {
-            0x00: (device_id << 16 | vendor_id, 0, 0),
-            COMMAND: (0x0010_0000, 0x0546, _SYSTEM_ERROR | (0 if below else received)),
-            0x08: (0x0604_0000 | revision_id, 0, 0),
-            0x0C: (0x0001_0000, 0xFF, 0),
-            BUSES: (0, 0x00FF_FFFF, 0),
-            SECONDARY: (0, 0, _SYSTEM_ERROR | received if below else 0),
-            MEMORY: (0x0000_FFF0, 0xFFF0_FFF0, 0),
-            WIDE: (0x0001_FFF1, 0xFFF0_FFF0, 0),
-            WIDE_BASE: (0xFFFF_FFFF, 0xFFFF_FFFF, 0),
-            WIDE_LIMIT: (0, 0xFFFF_FFFF, 0),
-            0x34: (0x40, 0, 0),
-            BRIDGE_CONTROL: (0, 0x0043_00FF, 0),
-            0x40: (0x0003_4801, 0, 0),
-            POWER: (0x8, 0x3, 0),
-            MSI: (0x0180_6005, 0x0001_0000, 0),
-            0x4C: (0, 0xFFFF_FFFC, 0),
-            0x50: (0, 0xFFFF_FFFF, 0),
-            MSI_DATA: (0, 0xFFFF, 0),
-            MSI_MASK: (0, 1, 0),
-            0x60: ((0x62 if below else 0x52) << 16 | 0x0010, 0, 0),
-            0x64: (0x8000 | payload, 0, 0),
-            DEVICE: (0, 0xEF, 0x000F_0000),
-            0x6C: (port << 24 | 1 << 22 | below << 20 | max_link_width << 4 | max_link_speed, 0, 0),
-            LINK: (0, 0xD0 if below else 0xC0, 0),
-            0x84: (0x0071_0040 | below << 5, 0, 0),
-            DEVICE_2: (0, 0x20 if below else 0, 0),
-            0x8C: ((1 << max_link_speed + 1) - 2, 0, 0),
-            0x90: (max_link_speed, 0, 0),
-            0x100: (0x1482_0001 if below else 0x0002_0001, 0, 0),
-            STATUS: (0, 0, errors),
-            MASK: (0, errors, 0),
-            SEVERITY: (1 << 17 | 1 << 18, errors, 0),
-            CORRECTABLE: (0, 0, _ADVISORY),
-            CORRECTABLE_MASK: (_ADVISORY, _ADVISORY, 0),
-        }
-        if below:
-            rows |= {
-                0x148: (0x1581_000D, 0, 0),
-                ACS: (port_count << 8 | 0x7F, 0x007F_0000, 0),
-                VECTOR: (0, (1 << port_count) - 1, 0),
-                0x158: (0x0001_001D, 0, 0),
-                DPC: (0x0004_0080, 0x001B_0000, 0),
-                DPC_STATUS: (0, 0, 0b1001),
-            }
-        self._rows = rows
-        self._words = {address: reset for address, (reset, _, _) in rows.items()}
+        self._rows = bridge_rows(
+            port=port,
+            port_count=port_count,
+            vendor_id=vendor_id,
+            device_id=device_id,
+            revision_id=revision_id,
+            max_payload_bytes=max_payload_bytes,
+            max_link_speed=max_link_speed,
+            max_link_width=max_link_width,
+        )
+        self._words = {address: reset for address, (reset, _, _) in self._rows.items()}
         # What stays read-only: the log, and why the port is contained.
         self._log = {FIRST: 0, PREFIX: 0} | {LOG + 4 * n: 0 for n in range(4)}
         self._reason = 0
@@ -172,10 +146,17 @@ class BridgeModel:
         """The link shall be disabled."""
         return self.port > 0 and (self._bit(LINK, 4) or self.contained)
 
+    @property
+    def _awake(self) -> bool:
+        return self._words[POWER] & 3 != 3
+
+    @property
+    def _master(self) -> bool:
+        return self._awake and self._bit(COMMAND, 2)
+
     def state(self) -> Bridge:
         """Give what the router knows of the port."""
         words = self._words
-        awake = words[POWER] & 3 != 3
         link_up, internal_bus = self._latched
         acs = Acs()
         if self.port:
@@ -191,8 +172,8 @@ class BridgeModel:
             memory_limit=words[MEMORY] >> 20,
             prefetchable_base=words[WIDE_BASE] << 12 | words[WIDE] >> 4 & 0xFFF,
             prefetchable_limit=words[WIDE_LIMIT] << 12 | words[WIDE] >> 20,
-            memory_enable=awake and self._bit(COMMAND, 1),
-            bus_master_enable=awake and self._bit(COMMAND, 2),
+            memory_enable=self._awake and self._bit(COMMAND, 1),
+            bus_master_enable=self._master,
             ari_forwarding=self._bit(DEVICE_2, 5),
             max_payload=words[DEVICE] >> 5 & 7,
             link_up=link_up,
@@ -293,7 +274,7 @@ class BridgeModel:
 
         serr = self._bit(COMMAND, 8)
         logged, unmasked = [], False
-        for name, bit in _PRECEDENCE:
+        for name, bit in PRECEDENCE:
             if not getattr(events, name) or (name == "acs_violation" and not self.port):
                 continue
             answered = name in ("unsupported", "aborted", "acs_violation") and not events.posted
@@ -309,7 +290,7 @@ class BridgeModel:
                 kind, enabled = ReportKind.NONFATAL, serr or (self._bit(DEVICE, 1) and allowed)
             else:
                 put(DEVICE, 1 << 16)
-                put(CORRECTABLE, _ADVISORY)
+                put(CORRECTABLE, ADVISORY)
                 if self._bit(CORRECTABLE_MASK, 13):
                     continue
                 kind, enabled = ReportKind.CORRECTABLE, self._bit(DEVICE, 0) and allowed
@@ -334,13 +315,13 @@ class BridgeModel:
         side = SECONDARY if self.port else COMMAND
         responds = self._bit(BRIDGE_CONTROL, 16) if self.port else self._bit(COMMAND, 6)
         refused = events.aborted or (self.port > 0 and events.acs_violation and not events.posted)
-        put(side, _TARGET_ABORT, refused)
-        put(side, _DETECTED_PARITY, events.poisoned)
-        put(side, _MASTER_PARITY, events.poisoned and events.header.is_completion and responds)
-        put(COMMAND, _SYSTEM_ERROR, serr and bool(raised & {ReportKind.NONFATAL, ReportKind.FATAL}))
+        put(side, TARGET_ABORT, refused)
+        put(side, DETECTED_PARITY, events.poisoned)
+        put(side, MASTER_PARITY, events.poisoned and events.header.is_completion and responds)
+        put(COMMAND, SYSTEM_ERROR, serr and bool(raised & {ReportKind.NONFATAL, ReportKind.FATAL}))
         if self.port and (events.received_nonfatal or events.received_fatal):
-            put(SECONDARY, _SYSTEM_ERROR)
-            put(COMMAND, _SYSTEM_ERROR, serr and self._bit(BRIDGE_CONTROL, 17) and not begins)
+            put(SECONDARY, SYSTEM_ERROR)
+            put(COMMAND, SYSTEM_ERROR, serr and self._bit(BRIDGE_CONTROL, 17) and not begins)
         return sets, raised
 
     def _keep(self, bit: int, header: Tlp) -> None:
@@ -375,7 +356,7 @@ class BridgeModel:
         """Offer the next report; of each kind one waits."""
         enabled = self._bit(MSI, 16)
         sendable = set(self._waiting)
-        if not enabled or not self._bit(COMMAND, 2) or self._bit(MSI_MASK, 0):
+        if not enabled or not self._master or self._bit(MSI_MASK, 0):
             sendable.discard(ReportKind.INTERRUPT)
         if ready or self.report is None:
             self.report = None

@@ -7,7 +7,8 @@ from sim.pcie import BridgeEvents, Kind, ReportKind, Tlp
 from .bridge_bench import BridgeBench
 from .bridge_function_tb import begin
 
-COMMAND, SECONDARY, MSI, MSI_MASK, MSI_PENDING, DEVICE = 0x04, 0x1C, 0x48, 0x58, 0x5C, 0x68
+COMMAND, SECONDARY, POWER, DEVICE = 0x04, 0x1C, 0x44, 0x68
+MSI, MSI_MASK, MSI_PENDING = 0x48, 0x58, 0x5C
 STATUS, SEVERITY, CONTROL, DPC = 0x104, 0x10C, 0x15C, 0x160
 ON_FATAL, ON_NONFATAL, INTERRUPT, TELL, SOFTWARE = 1 << 16, 2 << 16, 1 << 19, 1 << 20, 1 << 22
 # An ERR message of 03:00.1.
@@ -125,7 +126,7 @@ async def containment_is_told_instead_of_the_error(dut):
 
 @cocotb.test(timeout_time=200, timeout_unit="us")
 async def the_interrupt_waits_while_it_must(dut):
-    """Masked or without Bus Master Enable it is pending; without MSI Enable it is forgotten."""
+    """Masked, asleep or without Bus Master Enable it waits; without MSI Enable it is forgotten."""
     bench = await connected(dut)
     await bench.write(CONTROL, ON_FATAL | INTERRUPT)
 
@@ -150,13 +151,14 @@ async def the_interrupt_waits_while_it_must(dut):
     await bench.idle(6)
     assert bench.reports == [ReportKind.INTERRUPT] and await bench.read(MSI_PENDING) == 0
 
-    bench.reports.clear()
-    await bench.write(COMMAND, 0)
-    await trigger()
-    assert not bench.reports
-    await bench.write(COMMAND, 4)
-    await bench.idle(6)
-    assert bench.reports == [ReportKind.INTERRUPT]
+    for address, forbids, allows in ((COMMAND, 0, 4), (POWER, 3, 0)):
+        bench.reports.clear()
+        await bench.write(address, forbids)
+        await trigger()
+        assert not bench.reports
+        await bench.write(address, allows)
+        await bench.idle(6)
+        assert bench.reports == [ReportKind.INTERRUPT]
 
     bench.reports.clear()
     await bench.write(MSI_MASK, 1)
