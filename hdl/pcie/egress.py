@@ -228,7 +228,7 @@ class Egress(wiring.Component):
         with m.If(takes_one):
             m.d.sync += [
                 self.served.eq(chosen),
-                self.continues.eq(~Mux(whole, ends_all, ends_first)),
+                self.continues.eq(~((whole & ends_all) | (~whole & ends_first))),
                 rows.eq(Mux(locked, rows + (rows != self.quantum_rows), 1)),
             ]
 
@@ -237,7 +237,7 @@ class Egress(wiring.Component):
         is_clearing = ~self.is_up & ~self.is_down
         m.d.comb += dropped.eq(valid & (self.cut | ~non_posted & self.is_down.replicate(every)))
         m.d.sync += self.cut.eq(
-            (dropped & ~Mux(self.cut, ends_first, ends_all))
+            (dropped & ~((self.cut & ends_first) | (~self.cut & ends_all)))
             | (self.cut & ~dropped)
             | (self.served & self.continues & is_clearing.replicate(every))
         )
