@@ -1,6 +1,7 @@
 """Queues between one ingress and one egress port."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from amaranth import *
 from amaranth.lib import data, wiring
@@ -103,7 +104,7 @@ class Crosspoint(wiring.Component):
 
     i: data.View
     select: Signal
-    heads: list[wiring.PureInterface]
+    heads: list[Any]
     segments: data.View
     freed: data.View
 
@@ -296,7 +297,8 @@ class Crosspoint(wiring.Component):
         goes = Signal(name=f"{c.name.lower()}_goes")
         m.d.comb += goes.eq(~queue.head_note | turn.may_go)
         found: Value = C(0, 1)
-        for n, lane in enumerate(queue.head):
+        for n in range(self.segment_count):
+            lane = queue.head[n]
             found = found | (lane.valid & lane.sop)
             m.d.comb += begun[n].eq(lane.valid & ~found)
             m.d.comb += head.lanes[n].valid.eq(Mux(goes, lane.valid, begun[n]))
@@ -304,10 +306,14 @@ class Crosspoint(wiring.Component):
 
     def _free(self, m: Module) -> None:
         """Count the credits of what was taken, in a cycle of its own."""
-        for c, head, freed in zip(TlpClass, self.heads, self.freed, strict=True):
+        for c, head in zip(TlpClass, self.heads, strict=True):
+            freed = self.freed[c.value]
             ends = Signal(self.segment_count, name=f"{c.name.lower()}_ends")
-            units = Signal(data.ArrayLayout(2, self.segment_count), name=f"{c.name.lower()}_units")
-            for n, lane in enumerate(head.lanes):
+            units = [
+                Signal(2, name=f"{c.name.lower()}_units_{n}") for n in range(self.segment_count)
+            ]
+            for n in range(self.segment_count):
+                lane = head.lanes[n]
                 m.d.sync += [
                     ends[n].eq(head.take[n] & lane.eop),
                     units[n].eq(Mux(head.take[n], lane.units, 0)),

@@ -49,10 +49,9 @@ def test_rows_needed_of_few_headers():
     assert rows_needed(2, 0, 100) == 0
 
 
-@pytest.mark.parametrize("segment_count", [1, 2, 4])
-def test_crosspoint(segment_count, run_dir):
-    credits = [(10, 66), (6, 4), (7, 64)]
-    rows = [rows_needed(segment_count, *each) for each in credits]
+def run(segment_count, flow_credits, run_dir, *, every_length=False):
+    """Run the testbench on the crosspoint that credits of the three classes need."""
+    rows = [rows_needed(segment_count, *each) for each in flow_credits]
     simulate(
         Crosspoint(segment_count=segment_count, row_counts=rows),
         name="crosspoint",
@@ -60,20 +59,26 @@ def test_crosspoint(segment_count, run_dir):
         run_dir=run_dir,
         env={
             "SEGMENT_COUNT": segment_count,
-            "CREDITS": " ".join(f"{headers}/{data}" for headers, data in credits),
+            "CREDITS": " ".join(f"{headers}/{data}" for headers, data in flow_credits),
             "ROW_COUNTS": " ".join(map(str, rows)),
+            "EVERY_LENGTH": every_length,
         },
     )
 
 
+@pytest.mark.parametrize("segment_count", [1, 2, 4])
+def test_crosspoint(segment_count, run_dir):
+    run(segment_count, [(10, 66), (6, 4), (7, 64)], run_dir)
+
+
 def test_crosspoint_of_the_fewest_rows(run_dir):
-    simulate(
-        Crosspoint(segment_count=2, row_counts=(2, 2, 2)),
-        name="crosspoint",
-        testbench="tb.pcie.crosspoint_tb",
-        run_dir=run_dir,
-        env={"SEGMENT_COUNT": 2, "CREDITS": "1/2 1/2 1/2", "ROW_COUNTS": "2 2 2"},
-    )
+    run(2, [(1, 2), (1, 2), (1, 2)], run_dir)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("segment_count", [1, 4])
+def test_crosspoint_with_every_length(segment_count, run_dir):
+    run(segment_count, [(10, 66), (6, 4), (7, 64)], run_dir, every_length=True)
 
 
 def test_refused_parameters():
