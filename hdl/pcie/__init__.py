@@ -6,17 +6,21 @@ from .completer import AnswerLayout, Completer
 from .credit_gate import CreditGate
 from .crosspoint import Crosspoint
 from .egress import Egress
+from .ingress import Ingress
 from .interrupt_wires import InterruptWires
 from .local_column import DeadColumn, LocalColumn
 from .local_unit import LocalUnit
 from .message_broadcast import MessageBroadcast
 from .messages import MessageUnit
 from .power_off import PowerOff
+from .raw_rx import FromTlpStream
+from .raw_tx import ToTlpStream
 from .receive_credits import ReceiveCredits
 from .refusals import Refusals
 from .report_mux import ReportMux
 from .route_counter import RouteCounter, RouteCountsLayout
 from .router import Router
+from .switch import Switch
 from .tlp_buffer import TlpBuffer
 from .tlp_check import CheckedBeatLayout, TlpCheck
 from .tlp_packer import TlpPacker
@@ -33,6 +37,8 @@ __all__ = [
     "Crosspoint",
     "DeadColumn",
     "Egress",
+    "FromTlpStream",
+    "Ingress",
     "InterruptWires",
     "LocalColumn",
     "LocalUnit",
@@ -45,9 +51,11 @@ __all__ = [
     "RouteCounter",
     "RouteCountsLayout",
     "Router",
+    "Switch",
     "TlpBuffer",
     "TlpCheck",
     "TlpPacker",
+    "ToTlpStream",
     "TraceRecordLayout",
     "Tracer",
 ]
