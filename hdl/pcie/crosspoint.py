@@ -195,6 +195,7 @@ class Crosspoint(wiring.Component):
                 Value.cast(queue.lanes).eq(lanes),
                 *(queue.lanes[n].valid.eq(staged[c.value][n]) for n in range(count)),
                 Value.cast(head.lanes).eq(Value.cast(queue.head)),
+                head.needs.eq(queue.needs),
             ]
             self._store(m, c, members[c.value].any(), queue.pop)
         posted = queues[0]
@@ -303,6 +304,9 @@ class Crosspoint(wiring.Component):
             m.d.comb += begun[n].eq(lane.valid & ~found)
             m.d.comb += head.lanes[n].valid.eq(Mux(goes, lane.valid, begun[n]))
         m.d.comb += head.allowed.eq(goes | begun.any())
+        # What goes on with a TLP is `needs.first` with and without the rest of the row.
+        with m.If(~goes):
+            m.d.comb += [head.needs.headers.eq(0), head.needs.cost.eq(0)]
 
     def _free(self, m: Module) -> None:
         """Count the credits of what was taken, in a cycle of its own."""

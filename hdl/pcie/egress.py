@@ -154,6 +154,7 @@ class Egress(wiring.Component):
 
         # What each queue has and wants. `first` means up to the first eop, `all` all that is left.
         valid = Signal(every)
+        has_lanes = Signal(every)  # what waits for others of its crosspoint may not show any
         allowed = Signal(every)
         begins = Signal(every)
         ends_first = Signal(every)
@@ -183,6 +184,7 @@ class Egress(wiring.Component):
             )
             m.d.comb += [
                 valid[q].eq(head.valid),
+                has_lanes[q].eq(head.valid & Cat(lane.valid for lane in lanes).any()),
                 allowed[q].eq(head.allowed),
                 begins[q].eq((sops & head.needs.first).any()),
                 ends_first[q].eq(eops.any()),
@@ -235,7 +237,7 @@ class Egress(wiring.Component):
         # Rows that nobody gets are dropped besides, from all queues at once.
         dropped = Signal(every)
         is_clearing = ~self.is_up & ~self.is_down
-        m.d.comb += dropped.eq(valid & (self.cut | ~non_posted & self.is_down.replicate(every)))
+        m.d.comb += dropped.eq(has_lanes & (self.cut | ~non_posted & self.is_down.replicate(every)))
         m.d.sync += self.cut.eq(
             (dropped & ~((self.cut & ends_first) | (~self.cut & ends_all)))
             | (self.cut & ~dropped)

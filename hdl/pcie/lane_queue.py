@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..memory import SimpleDualPortRam
-from .parts import RowLayout
+from .parts import HeadNeedsLayout, RowLayout, needs_of
 
 __all__ = ["LaneQueue", "step"]
 
@@ -39,6 +39,9 @@ class LaneQueue(wiring.Component):
         Lanes of the head to take, of the valid ones.
     valid : Out(1), head : Out(RowLayout), head_note : Out(note_bits)
         First row, without the lanes that were taken; registered.
+    needs : Out(HeadNeedsLayout(segment_count))
+        ``needs_of`` the head; registered. It follows ``take`` if that is all that is left, or what
+        ``needs.first`` says.
     fresh : Out(1)
         The head is in its first cycle; registered.
     pop : Out(1)
@@ -52,6 +55,7 @@ class LaneQueue(wiring.Component):
     valid: Signal
     head: data.View
     head_note: Signal
+    needs: data.View
     fresh: Signal
     pop: Signal
 
@@ -67,6 +71,7 @@ class LaneQueue(wiring.Component):
                 "valid": Out(1),
                 "head": Out(RowLayout(segment_count)),
                 "head_note": Out(note_bits),
+                "needs": Out(HeadNeedsLayout(segment_count)),
                 "fresh": Out(1),
                 "pop": Out(1),
             }
@@ -112,13 +117,22 @@ class LaneQueue(wiring.Component):
         row = Signal.like(head, name="row")
         m.d.comb += row.eq(Mux(second, ram.read_data, ram.write_data))
         row_lanes = data.View(RowLayout(self.segment_count), row[: len(lanes)])
+        # What is asked for next is added up for both cases, before `take` tells which it is.
+        needs = Signal(HeadNeedsLayout(self.segment_count), reset_less=True)
+        rest = Signal(RowLayout(self.segment_count))
+        m.d.comb += [self.needs.eq(needs), Value.cast(rest).eq(head[: len(lanes)])]
+        for n in range(self.segment_count):
+            m.d.comb += rest[n].valid.eq(remaining[n] & ~needs.first[n])
         m.d.sync += [self.fresh.eq(advances), second.eq(ram.read_en | (second & ~advances))]
         with m.If(advances):
             m.d.sync += [
                 self.valid.eq(second | self.write),
                 head.eq(row),
                 remaining.eq(Cat(lane.valid for lane in row_lanes)),
+                needs.eq(needs_of(row_lanes, self.segment_count)),
             ]
         with m.Else():
             m.d.sync += remaining.eq(remaining & ~self.take)
+            with m.If(self.take.any()):
+                m.d.sync += needs.eq(needs_of(rest, self.segment_count))
         return m

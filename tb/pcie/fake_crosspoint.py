@@ -133,7 +133,7 @@ class FakeQueue:
 
     def step(self) -> None:
         """Take what was taken in the cycle that ends, and offer what is left."""
-        if not (self.offered or self.rows):
+        if not self.rows:
             return
         take = int(self._take.value)
         if take:
@@ -149,7 +149,7 @@ class FakeQueue:
             if not row.lanes:
                 self.rows.popleft()
             self.taken(self, lanes)
-        elif self.rows and self.rows[0].hold:
+        elif self.rows[0].hold:
             self.rows[0].hold -= 1
         self._drive()
 
@@ -175,9 +175,9 @@ class FakeQueue:
         if row is not None:
             self.offered = dict(sorted(row.lanes.items()))
             allowed = not row.hold
-            if row.hold and row.masked and row.begun():
+            if row.hold and row.masked:
                 self.offered = row.begun()
-                allowed = True
+                allowed = bool(self.offered)
         lanes = needs = 0
         first_done = False
         headers = cost = 0
