@@ -39,7 +39,7 @@ class BridgeFunction(wiring.Component):
     link is disabled until software clears the trigger.
 
     Latency is 2 cycles from request to read data and to the effect of a write, 1 from events to
-    registers, 3 from events to ``reports``. Throughput is one request, and any events, per cycle.
+    registers, 2 from events to ``reports``. Throughput is one request, and any events, per cycle.
 
     Specification: PCI Express Base Specification, chapter 7 (configuration space), 6.2 (errors),
     6.2.10 (containment), 6.12 (ACS); docs/pcie-switch.md, "Configuration space".
