@@ -4,7 +4,7 @@ import pytest
 from cocotbext.pcie.core.tlp import CplStatus, TlpAt, TlpAttr, TlpTc
 from cocotbext.pcie.core.tlp import Tlp as OtherTlp
 from cocotbext.pcie.core.utils import PcieId
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.pcie import Kind, Tlp, decode_tlp, encode_tlp
@@ -95,6 +95,7 @@ def test_vectors(tlp, wire):
     assert decode_tlp(bytes.fromhex(wire)) == tlp
 
 
+@settings(deadline=None)
 @given(tlps(most_dwords=1024), st.booleans(), st.booleans())
 def test_nothing_is_lost(tlp, th, ln):
     tlp = tlp.with_changes(th=th, ln=ln)
@@ -130,6 +131,7 @@ def other(tlp: Tlp) -> OtherTlp:
     return that
 
 
+@settings(deadline=None)
 @given(
     tlps(kinds=[kind for kind in Kind if kind not in MESSAGES], most_dwords=1024),
     st.booleans(),

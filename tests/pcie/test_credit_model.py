@@ -1,7 +1,7 @@
 """The credit ledger, by hand and against counts that are cut to the fields of the wire."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.pcie import CreditLedger, CreditViolation, Kind, Tlp, TlpClass
@@ -107,6 +107,7 @@ def test_wider():
     ledger.check_settled()
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 2),
     st.lists(st.tuples(st.sampled_from([READ, WRITE, COMPLETION]), st.booleans()), max_size=200),

@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.pcie import Kind, OrderChecker, OrderViolation, Tlp, TlpClass
@@ -147,6 +147,7 @@ def legal(order: list[Tlp]) -> bool:
 choices = [POSTED, MESSAGE, READ, ATOMIC, COMPLETION, replace(COMPLETION, tag=9)]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(

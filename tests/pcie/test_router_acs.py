@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.pcie import Acs, Action, Bridge, Decision, Kind, RouterModel, Rule, Tlp, TlpClass
@@ -171,6 +171,7 @@ def test_after_reset_everything_is_closed():
         assert model.route(1, read(address), opened).rule == Rule.UPSTREAM
 
 
+@settings(deadline=None)
 @given(st.integers(0, 0xFFF), st.integers(0, 0xFFF), st.integers(0, (1 << 32) - 1))
 def test_base_above_limit_is_closed(base, limit, address):
     bridge = replace(Bridge(memory_enable=True), memory_base=base, memory_limit=limit)
@@ -200,6 +201,7 @@ bridge_settings = st.builds(
 near_ids = st.integers(0, 0xFFF)
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 3),
     tlps(address_bits=24, requesters=near_ids),

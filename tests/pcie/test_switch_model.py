@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.pcie import (
@@ -324,6 +324,7 @@ def test_overflow_and_nullified():
     assert model.trace == [TraceEntry(0, None, Rule.OVERFLOW)]
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 3),
     tlps(requesters=st.integers(0, 0x7FF)),
