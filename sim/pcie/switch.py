@@ -76,7 +76,7 @@ class FixedFunction:
         """Do nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TraceEntry:
     """Where a TLP went, and why: ``egress`` is None if it did not leave as it came."""
 

@@ -151,7 +151,8 @@ def test_poisoned_configuration_write():
     )
     ((_, answer),) = model.accept(0, request)
     assert (answer.status, answer.completer, answer.poisoned) == (1, 0, False)
-    assert value(access(model, Kind.CONFIGURATION_0, 0x0500, 0x18)) == 0
+    untouched = access(model, Kind.CONFIGURATION_0, 0x0500, 0x18)
+    assert (value(untouched), untouched.completer) == (0, 0)
 
 
 def test_error_message():
