@@ -65,6 +65,8 @@ class TlpPacker(wiring.Component):
     row_valid, fill, inside : Signal
         State: valid lanes of the row that was moved together; one-hot, how many segments wait
         behind ``o``; the last beat on ``o`` ended within a TLP.
+    row, held : Signal
+        The segments of the former two.
 
     Raises
     ------
@@ -85,6 +87,9 @@ class TlpPacker(wiring.Component):
         self.row_valid = Signal(segment_count)
         self.fill = Signal(segment_count, init=1)
         self.inside = Signal()
+        segments = data.ArrayLayout(TlpSegmentLayout(), segment_count)
+        self.row = Signal(segments, reset_less=True)
+        self.held = Signal(segments, reset_less=True)
 
     def elaborate(self, platform):
         m = Module()
@@ -92,7 +97,7 @@ class TlpPacker(wiring.Component):
         segments = data.ArrayLayout(TlpSegmentLayout(), self.segment_count)
 
         # First cycle: to the lowest lanes of the row.
-        row = Signal(segments, reset_less=True)
+        row = self.row
         accepts = Signal()
         m.d.comb += self.i.ready.eq(accepts)
         with m.If(accepts):
@@ -112,7 +117,7 @@ class TlpPacker(wiring.Component):
                     ]
 
         # Second cycle: behind the segments that wait.
-        held = Signal(data.ArrayLayout(TlpSegmentLayout(), self.segment_count), reset_less=True)
+        held = self.held
         total = 2 * self.segment_count - 1
         joined = Signal(data.ArrayLayout(TlpSegmentLayout(), total))
         joined_valid = Signal(total)
