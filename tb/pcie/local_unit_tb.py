@@ -309,10 +309,14 @@ async def a_link_that_goes_down_leaves_nothing(dut, fallen):
     for _ in range(4):
         bench.stays = lambda port: True
         for port in range(PORT_COUNT):
-            bench.send(port, *mixed_lanes(bench, port, ROWS // 2))
+            bench.send(port, *mixed_lanes(bench, port, ROWS))
             # What is dead elsewhere, too, has nobody to go to.
             bench.dead_row(port, fallen, [bench.named(random_refused())])
-        await ClockCycles(dut.clk, random.randint(1, 40) + ROWS)
+        while any(bench.beats):
+            await ClockCycles(dut.clk, 1)
+        await ClockCycles(dut.clk, random.randint(1, 40))
+        # More is held than can be thrown away in 16 cycles.
+        assert len(bench.expected[False, fallen]) > 20
         bench.up[fallen] = False
         bench.stays = lambda port: False
         await ClockCycles(dut.clk, 16)
