@@ -2,6 +2,7 @@
 
 from .answer_room import AnswerRoom
 from .bridge_function import BridgeFunction, CapturedLayout
+from .checked_beat import CheckedBeatLayout
 from .completer import AnswerLayout, Completer
 from .credit_gate import CreditGate
 from .crosspoint import Crosspoint
@@ -22,7 +23,7 @@ from .route_counter import RouteCounter, RouteCountsLayout
 from .router import Router
 from .switch import Switch
 from .tlp_buffer import TlpBuffer
-from .tlp_check import CheckedBeatLayout, TlpCheck
+from .tlp_check import TlpCheck
 from .tlp_packer import TlpPacker
 from .trace import Tracer, TraceRecordLayout
 

@@ -89,16 +89,13 @@ class ReceiveCredits(wiring.Component):
         self.advertised = tuple((headers, units) for headers, units in advertised)
         self.source_count = source_count
         amounts = CreditAmountsLayout(HEADER_CREDIT_BITS, DATA_CREDIT_BITS)
-        init = [{"headers": headers, "data": units} for headers, units in self.advertised]
-        # Sums on their way, kept here for the proofs: per class and kind, level by level.
-        self.levels: dict[tuple[int, str], list[list[Signal]]] = {}
         super().__init__(
             {
                 "returned": In(CreditAmountsLayout(*RETURNED_BITS)).array(source_count),
-                "room": Out(amounts, init=init),
+                "room": Out(amounts),
                 "room_left": In(amounts),
                 "link_up": In(1),
-                "allocated": Out(CreditCountsLayout(), init=init),
+                "allocated": Out(CreditCountsLayout()),
                 "drained": Out(1),
             }
         )
@@ -109,27 +106,34 @@ class ReceiveCredits(wiring.Component):
         for number, pair in enumerate(self.advertised):
             for kind, advertised in zip(("headers", "data"), pair, strict=True):
                 total = self._sum(m, number, kind)
-                room, left = self.room[number][kind], self.room_left[number][kind]
-                allocated = self.allocated[number][kind]
+                left = self.room_left[number][kind]
+                room = Signal(len(left), name=f"{kind}_{number}_room", init=advertised)
+                allocated = Signal(len(left), name=f"{kind}_{number}_allocated", init=advertised)
+                m.d.comb += [
+                    self.room[number][kind].eq(room),
+                    self.allocated[number][kind].eq(allocated),
+                ]
                 m.d.sync += room.eq(left + total)
                 m.d.sync += allocated.eq(Mux(self.link_up, allocated, left) + total)
                 full.append(room == advertised)
-        m.d.sync += self.drained.eq(Cat(full).all())
+        drained = Signal(init=1)
+        m.d.sync += drained.eq(Cat(full).all())
+        m.d.comb += self.drained.eq(drained)
         return m
 
     def _sum(self, m: Module, number: int, kind: str) -> Value:
         """Add up what the sources return, a few terms between registers."""
         terms = [source[number][kind] for source in self.returned]
-        levels = self.levels[number, kind] = []
-        while len(terms) > 1 or not levels:
+        level = 0
+        while len(terms) > 1 or not level:
             sums = []
             for start in range(0, len(terms), TERMS_PER_CYCLE):
                 group = terms[start : start + TERMS_PER_CYCLE]
                 pairs = [sum(group[n : n + 2], C(0, 1)) for n in range(0, len(group), 2)]
                 most = sum((1 << len(term)) - 1 for term in group)
-                value = Signal(range(most + 1), name=f"{kind}_{number}_level_{len(levels)}_{start}")
+                value = Signal(range(most + 1), name=f"{kind}_{number}_level_{level}_{start}")
                 m.d.sync += value.eq(sum(pairs[1:], pairs[0]))
                 sums.append(value)
-            levels.append(sums)
             terms = sums
+            level += 1
         return terms[0]

@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.memory import SimpleDualPortRam
 
+from .checked_beat import CheckedBeatLayout
 from .tlp import SEGMENT_DWORDS, TlpBeatLayout, TlpSegmentLayout
-from .tlp_check import CheckedBeatLayout
 
 __all__ = ["TlpBuffer"]
 

@@ -6,57 +6,14 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .announced import AnnouncedLayout, announce
+from .checked_beat import CheckedBeatLayout
 from .parts import CreditAmountsLayout
 from .port import DATA_CREDIT_BITS, HEADER_CREDIT_BITS
 from .receive_credits import RETURNED_BITS
-from .tlp import CLASS_COUNT, TlpBeatLayout, TlpHeaderLayout, class_of, data_credits
-from .well_formed import well_formed
+from .tlp import CLASS_COUNT, TlpBeatLayout, TlpHeaderLayout
 
-__all__ = ["CheckedBeatLayout", "TlpCheck"]
-
-
-class CheckedBeatLayout(data.StructLayout):
-    """Beat of TLPs that may pass, but for the last one if it goes on in the next beat.
-
-    Only lanes of TLPs are valid that ended well in this beat, or that may still do so: these are
-    the ``tail``. So of each TLP all lanes but those of its last beat were a tail, and it is known
-    when it ends whether it passes. A TLP can also be cut off without an eop: ``ended`` with
-    ``bad``, then none of the valid lanes is its.
-
-    Fields
-    ------
-    beat : TlpBeatLayout
-        The segments; no lane is valid in a cycle without a beat.
-    tail : segment_count bits
-        Lanes, up to the last one, of a TLP that does not end in this beat.
-    ended : 1 bit
-        The TLP that was the tail of the valid beat before has ended; also without a valid lane.
-    bad : 1 bit
-        With ``ended``: it may not pass.
-
-    Raises
-    ------
-    ValueError
-        If ``segment_count`` is not 1, 2 or 4.
-    """
-
-    def __init__(self, segment_count: int):
-        super().__init__(
-            {
-                "beat": TlpBeatLayout(segment_count),
-                "tail": segment_count,
-                "ended": 1,
-                "bad": 1,
-            }
-        )
-
-
-def _lane_layout() -> data.StructLayout:
-    """Layout of what a header says, of a lane with its sop or of the TLP that is open.
-
-    ``more`` segments belong behind its first, ``empty`` DW at the end of the last.
-    """
-    return data.StructLayout({"more": 8, "empty": 4, "sound": 1, "tlp_class": 2, "cost": 9})
+__all__ = ["TlpCheck"]
 
 
 class TlpCheck(wiring.Component):
@@ -186,20 +143,8 @@ class TlpCheck(wiring.Component):
 
         lanes = []
         for number, segment in enumerate(segments):
-            header = segment.header
-            lane = Signal(_lane_layout(), name=f"lane_{number}")
-            last_dword = Mux(header.has_data, (header.length - 1)[:10] + header.td, 0)
-            m.d.comb += [
-                lane.more.eq(last_dword >> 3),
-                lane.empty.eq(
-                    Mux(
-                        header.has_data, 7 - last_dword[:3], Cat(header.td.replicate(3), ~header.td)
-                    )
-                ),
-                lane.sound.eq(well_formed(header, self.max_payload_bytes)),
-                lane.tlp_class.eq(class_of(header)),
-                lane.cost.eq(data_credits(header)),
-            ]
+            lane = Signal(AnnouncedLayout(), name=f"lane_{number}")
+            m.d.comb += announce(lane, segment.header, self.max_payload_bytes)
             lanes.append(lane)
 
         places = []
@@ -253,7 +198,7 @@ class TlpCheck(wiring.Component):
         is_open = Signal()
         skips = Signal()
         left = Signal(8)  # segments that the open TLP still has to have
-        open_lane = Signal(_lane_layout(), reset_less=True)
+        open_lane = Signal(AnnouncedLayout(), reset_less=True)
         open_header = Signal(TlpHeaderLayout(), reset_less=True)
 
         places = []
@@ -354,27 +299,31 @@ class TlpCheck(wiring.Component):
         for place, found in enumerate(places):
             over = Signal(name=f"over_{place}")
             taken = Signal(name=f"taken_{place}")
-            left = Signal(
-                data.StructLayout(
-                    {"headers": HEADER_CREDIT_BITS + 1, "data": DATA_CREDIT_BITS + 1}
-                ),
-                name=f"left_{place}",
-            )
-            room = Signal(self.room.shape().elem_shape, name=f"room_{place}")
+            headers_left = Signal(HEADER_CREDIT_BITS + 1, name=f"headers_left_{place}")
+            data_left = Signal(DATA_CREDIT_BITS + 1, name=f"data_left_{place}")
+            room: Any = Signal(self.room.shape().elem_shape, name=f"room_{place}")
             with m.Switch(found["tlp_class"]):
                 for number in range(CLASS_COUNT):
                     with m.Case(number):
                         m.d.comb += room.eq(self.room[number])
             m.d.comb += [
-                left.headers.eq(room.headers - found["headers"]),
-                left.data.eq(room.data - found["units"]),
-                over.eq(found["charged"] & (left.headers[-1] | left.data[-1])),
+                headers_left.eq(room.headers - found["headers"]),
+                data_left.eq(room.data - found["units"]),
+                over.eq(found["charged"] & (headers_left[-1] | data_left[-1])),
                 taken.eq(found["charged"] & ~over),
             ]
             passes = found["sound"] & (found["goes_on"] | (taken & found["well"]))
             kept |= found["member"] & passes.replicate(count)
             tail |= found["member"] & (found["sound"] & found["goes_on"]).replicate(count)
-            settled.append({"over": over, "taken": taken, "left": left, **found})
+            settled.append(
+                {
+                    "over": over,
+                    "taken": taken,
+                    "headers_left": headers_left,
+                    "data_left": data_left,
+                    **found,
+                }
+            )
 
         # What the last TLP of a class leaves that was taken in, is what all of them leave.
         for number in range(CLASS_COUNT):
@@ -382,8 +331,8 @@ class TlpCheck(wiring.Component):
             for found in settled:
                 with m.If(found["taken"] & (found["tlp_class"] == number)):
                     m.d.comb += [
-                        self.room_left[number].headers.eq(found["left"].headers),
-                        self.room_left[number].data.eq(found["left"].data),
+                        self.room_left[number].headers.eq(found["headers_left"]),
+                        self.room_left[number].data.eq(found["data_left"]),
                     ]
 
         valid = Signal(count)

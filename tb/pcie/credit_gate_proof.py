@@ -82,7 +82,7 @@ class _NeverBeyondLimit(wiring.Component):
         older = Signal(len(limit), name=f"older_{name}")
         m.d.sync += older.eq(previous)
         m.d.comb += [
-            Assume(spend <= available),
+            Assume(spend <= available, "spends what there is"),
             Assert(available + gate.added[f"{name}_0"] <= half, "more than half the range"),
             Assert((taken & ~field) == 0, "a limit that is more than its field"),
             Assert((total & modulus) == taken, "available is not the limit less what was spent"),
