@@ -5,7 +5,7 @@ from typing import Any
 
 import cocotb
 from cocotb.queue import Queue
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import RisingEdge, Timer
 from cocotbext.pcie.core.port import SimPort
 
 from sim.pcie.codec import decode_tlp, encode_tlp
@@ -30,6 +30,12 @@ class _HeldPort(SimPort):
 
     is_open = False
 
+    async def handle_tx(self, pkt: Any) -> None:
+        if self.is_open:
+            await super().handle_tx(pkt)
+        else:
+            await Timer(20, "ns")
+
     async def _transmit(self, pkt: Any) -> None:
         if self.is_open:
             await super()._transmit(pkt)
@@ -44,7 +50,11 @@ class _LinkSink(TlpSink):
 
     def __init__(self, link: "RtlLink", dut: Any, name: str, segment_count: int):
         super().__init__(
-            dut, name, segment_count, pause=lambda: len(link.outgoing) >= _WAITING, running=False
+            dut,
+            name,
+            segment_count,
+            pause=lambda: link.is_held or len(link.outgoing) >= _WAITING,
+            running=False,
         )
         self.link = link
 
@@ -90,6 +100,8 @@ class RtlLink:
     ----------
     sent, arrived : list of Tlp
         What went into, and came out of the hardware.
+    is_held : bool
+        The hardware has to keep what it wants to send.
     """
 
     def __init__(
@@ -105,6 +117,7 @@ class RtlLink:
         install()
         self.name = name
         self.scale = scale
+        self.is_held = False
         self.sent: list[Tlp] = []
         self.arrived: list[Tlp] = []
         self.outgoing: deque[FullTlp] = deque()
@@ -131,6 +144,7 @@ class RtlLink:
         self._was_up = False
         self._last_credits = -1
         self._last_limits = -1
+        self._owes = True
         self._wanted = True
         cocotb.start_soon(self._run())
         cocotb.start_soon(self._depart())
@@ -150,6 +164,11 @@ class RtlLink:
         for end in (self.port, self.port.other):
             if end is not None:
                 _begin_again(end)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the hardware has given back every credit that was spent."""
+        return self.source.is_whole
 
     async def _receive(self, tlp: FullTlp) -> None:
         # The hardware says when there is room again, not the library.
@@ -206,6 +225,10 @@ class RtlLink:
             self._tx_infinite.value = infinite
 
     def _return_credits(self) -> None:
+        # Reading takes time: only while credits are out.
+        if not (self._owes or self.source.has_work):
+            return
+        self._owes = True
         value = int(self._rx_credits.value)
         if value == self._last_credits:
             return
@@ -217,6 +240,7 @@ class RtlLink:
                 getattr(state, _DATA[flow]).rx_credits_allocated = credits.data
                 setattr(state, _NEXT[flow], 0)
         self._last_credits = value
+        self._owes = not self.source.is_whole
         self.port.start_fc_update_timer()
 
     def _follow_link(self) -> None:
@@ -229,6 +253,7 @@ class RtlLink:
         self.sink.flush()
         self.sink.open()
         self._last_credits = -1
+        self._owes = True
         if not up:
             self.outgoing.clear()
             while not self._departures.empty():

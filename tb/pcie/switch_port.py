@@ -91,6 +91,12 @@ class CreditedSource(TlpSource):
             allocated.data - consumed.data & (1 << DATA_BITS) - 1,
         )
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every credit that was spent has come back."""
+        self.read_credits()
+        return all(self.available(flow) == (self.advertised or [])[flow] for flow in TlpClass)
+
     def _has_credit(self, tlp: Tlp) -> bool:
         free = self.available(tlp.tlp_class)
         return free.headers >= 1 and free.data >= tlp.data_credits
@@ -260,10 +266,7 @@ class SwitchPort:
     @property
     def is_whole(self) -> bool:
         """Whether the switch has given back every credit that was spent."""
-        self.source.read_credits()
-        return all(
-            self.source.available(flow) == (self.source.advertised or [])[flow] for flow in TlpClass
-        )
+        return self.source.is_whole
 
     def take_credits(self, tlp: Tlp) -> None:
         """Count what ``tlp`` cost; to have sent it without credits fails the test."""
