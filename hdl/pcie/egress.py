@@ -92,7 +92,7 @@ class Egress(wiring.Component):
     spend : Out(CreditAmountsLayout(3, 11))
         Credits that the rows taken in the last cycle spend, registered.
     port_up : In(1)
-        The link takes TLPs.
+        The link takes TLPs; low for 3 cycles at least. Reset counts as one cycle of low.
     o : Out(stream.Signature(TlpBeatLayout(segment_count)))
         Beats, packed by :class:`TlpPacker`.
     dead : Out(stream.Signature(DeadRowLayout(segment_count)))
