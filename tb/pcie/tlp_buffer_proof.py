@@ -157,10 +157,10 @@ PROOFS = [
         Proof(
             f"pcie.TlpBuffer/whole good TLPs, {count} segments",
             lambda count=count: _WholeTlps(count),
-            depth=9,
+            depth=7,
             mode="bmc",
         )
-        for count in (1, 2)
+        for count in (2,)
     ),
-    Proof("pcie.TlpBuffer/all is reached", lambda: _WholeTlps(2), depth=12, mode="cover"),
+    Proof("pcie.TlpBuffer/all is reached", lambda: _WholeTlps(2), depth=9, mode="cover"),
 ]
