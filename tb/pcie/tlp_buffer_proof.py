@@ -157,7 +157,7 @@ PROOFS = [
         Proof(
             f"pcie.TlpBuffer/whole good TLPs, {count} segments",
             lambda count=count: _WholeTlps(count),
-            depth=7,
+            depth=6,
             mode="bmc",
         )
         for count in (2,)
