@@ -199,7 +199,7 @@ PROOFS = [
         lambda: _CreditsAndOrder(segment_count=2, quantum_rows=2),
         depth=1,
     ),
-    Proof("pcie.Egress/posted go on", _PostedGoOn, depth=10, mode="bmc"),
+    Proof("pcie.Egress/posted go on", _PostedGoOn, depth=8, mode="bmc"),
     Proof(
         "pcie.Egress/rows are left in the middle",
         lambda: _Covers(segment_count=2, quantum_rows=2),
