@@ -177,6 +177,7 @@ class RtlLink:
         state.rx_release_fc_dict.clear()
         value = decode_tlp(bytes(tlp.pack()))
         self.sent.append(value)
+        self._owes = True
         self.source.queue(value, to_segments(value), cheat=False)
 
     def take(self, tlp: Tlp) -> None:
@@ -226,9 +227,8 @@ class RtlLink:
 
     def _return_credits(self) -> None:
         # Reading takes time: only while credits are out.
-        if not (self._owes or self.source.has_work):
+        if not self._owes:
             return
-        self._owes = True
         value = int(self._rx_credits.value)
         if value == self._last_credits:
             return
@@ -240,7 +240,7 @@ class RtlLink:
                 getattr(state, _DATA[flow]).rx_credits_allocated = credits.data
                 setattr(state, _NEXT[flow], 0)
         self._last_credits = value
-        self._owes = not self.source.is_whole
+        self._owes = self.source.has_work or not self.source.is_whole
         self.port.start_fc_update_timer()
 
     def _follow_link(self) -> None:
