@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .item_queue import ItemQueue, ItemSerializer
+from .message_parts import MessageLayout
 from .parts import CreditAmountsLayout, DeadRowLayout, LocalRequestLayout, RoutedBeatLayout
 from .tlp import TlpClass, TlpHeaderLayout, class_of, data_credits
 
@@ -58,7 +59,7 @@ class LocalColumn(wiring.Component):
         The port's link, or the upstream port's, is down.
     requests : Out(stream.Signature(LocalRequestLayout(port_count)))
         To be answered; an offer is taken back when ``drop`` rises.
-    messages : Out(stream.Signature(TlpHeaderLayout()))
+    messages : Out(stream.Signature(MessageLayout()))
         Likewise.
     freed : Out(CreditAmountsLayout(1, 9))
         Credits that return to the port in this cycle; registered.
@@ -85,14 +86,14 @@ class LocalColumn(wiring.Component):
             shape=request, lane_count=segment_count, row_count=nonposted_rows
         )
         self._messages = ItemQueue(
-            shape=TlpHeaderLayout(), lane_count=segment_count, row_count=posted_rows
+            shape=MessageLayout(), lane_count=segment_count, row_count=posted_rows
         )
         super().__init__(
             {
                 "i": In(RoutedBeatLayout(port_count, segment_count)),
                 "drop": In(1),
                 "requests": Out(stream.Signature(request)),
-                "messages": Out(stream.Signature(TlpHeaderLayout())),
+                "messages": Out(stream.Signature(MessageLayout())),
                 "freed": Out(CreditAmountsLayout(1, 9)),
             }
         )
@@ -106,6 +107,7 @@ class LocalColumn(wiring.Component):
             segment = self.i.beat.segments[lane]
             route = self.i.routes[lane]
             request: Any = Signal(LocalRequestLayout(self.port_count), name=f"request_{lane}")
+            message: Any = Signal(MessageLayout(), name=f"message_{lane}")
             is_local = Signal(name=f"is_local_{lane}")
             is_posted = Signal(name=f"is_posted_{lane}")
             m.d.comb += [
@@ -117,14 +119,16 @@ class LocalColumn(wiring.Component):
                 request.data.eq(segment.data[:32]),
                 request.route.eq(route),
                 requests.i.items[lane].eq(request),
-                messages.i.items[lane].eq(segment.header),
+                message.header.eq(segment.header),
+                message.data.eq(segment.data[:32]),
+                messages.i.items[lane].eq(message),
             ]
 
         wiring.connect(m, requests.o, wiring.flipped(self.requests))
         wiring.connect(m, messages.o, wiring.flipped(self.messages))
         left = (
             (TlpClass.NON_POSTED, requests, requests.o.p.header),
-            (TlpClass.POSTED, messages, messages.o.p),
+            (TlpClass.POSTED, messages, messages.o.p.header),
         )
         for tlp_class, queue, header in left:
             freed = self.freed[tlp_class.value]

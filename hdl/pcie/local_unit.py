@@ -197,6 +197,7 @@ class LocalUnit(wiring.Component):
             segment.header.eq(header),
             segment.sop.eq(1),
             segment.eop.eq(1),
-            segment.empty.eq(Mux(Value.cast(header.has_data), SEGMENT_DWORDS - 1, SEGMENT_DWORDS)),
+            # One DW: data of an answer or an interrupt, or the digest of a broadcast.
+            segment.empty.eq(Mux(header.has_data | header.td, SEGMENT_DWORDS - 1, SEGMENT_DWORDS)),
         ]
         return m

@@ -6,8 +6,8 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .message_parts import MessageCode
-from .tlp import TlpHeaderLayout, TlpType
+from .message_parts import MessageCode, MessageLayout
+from .tlp import TlpType
 
 __all__ = ["MessageBroadcast"]
 
@@ -30,14 +30,14 @@ class MessageBroadcast(wiring.Component):
 
     Members
     -------
-    i : In(stream.Signature(TlpHeaderLayout()))
+    i : In(stream.Signature(MessageLayout()))
         Messages of the upstream port. ``ready`` depends combinationally on the payload.
     link_up : In(port_count)
         Bit n: port n can send. While bit 0 is 0, nothing is kept.
     pending : Out(port_count)
-        Bit n: port n is to send ``header``; bit 0 is 0. Registered.
-    header : Out(TlpHeaderLayout())
-        The message, as it came. Registered.
+        Bit n: port n is to send ``message``; bit 0 is 0. Registered.
+    message : Out(MessageLayout())
+        The message as it came, its digest in ``data``. Registered.
     sent : In(port_count)
         Bit n: port n sends it now.
     power_off : Out(1)
@@ -52,7 +52,7 @@ class MessageBroadcast(wiring.Component):
     i: stream.Interface
     link_up: Signal
     pending: Signal
-    header: Any
+    message: Any
     sent: Signal
     power_off: Signal
 
@@ -62,10 +62,10 @@ class MessageBroadcast(wiring.Component):
         self.port_count = port_count
         super().__init__(
             {
-                "i": In(stream.Signature(TlpHeaderLayout())),
+                "i": In(stream.Signature(MessageLayout())),
                 "link_up": In(port_count),
                 "pending": Out(port_count),
-                "header": Out(TlpHeaderLayout()),
+                "message": Out(MessageLayout()),
                 "sent": In(port_count),
                 "power_off": Out(1),
             }
@@ -74,18 +74,18 @@ class MessageBroadcast(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        kept = Signal(TlpHeaderLayout(), reset_less=True)
+        kept = Signal(MessageLayout(), reset_less=True)
         downstream = Signal(self.port_count)
         is_broadcast = Signal()
         begins = Signal()
         m.d.comb += [
-            self.header.eq(kept),
+            self.message.eq(kept),
             downstream.eq(Mux(self.link_up[0], self.link_up & ~1, 0)),
-            is_broadcast.eq(self.i.p.type == TlpType.MESSAGE_BROADCAST),
+            is_broadcast.eq(self.i.p.header.type == TlpType.MESSAGE_BROADCAST),
             self.i.ready.eq(~(is_broadcast & self.pending.any())),
             begins.eq(self.i.valid & self.i.ready & is_broadcast),
             self.power_off.eq(
-                begins & (self.i.p.specific.message.code == MessageCode.PME_TURN_OFF)
+                begins & (self.i.p.header.specific.message.code == MessageCode.PME_TURN_OFF)
             ),
         ]
         m.d.sync += self.pending.eq(self.pending & ~self.sent & downstream)

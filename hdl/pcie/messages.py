@@ -16,7 +16,7 @@ from .parts import ReportLayout
 from .power_off import PowerOff
 from .report_mux import ReportMux
 from .route import BridgeLayout
-from .tlp import TlpHeaderLayout, TlpType
+from .tlp import TlpType
 
 __all__ = ["MessageUnit"]
 
@@ -43,7 +43,7 @@ class MessageUnit(wiring.Component):
 
     Members
     -------
-    i : In(stream.Signature(TlpHeaderLayout())).array(port_count)
+    i : In(stream.Signature(MessageLayout())).array(port_count)
         Messages of each port. All but broadcasts of port 0 are taken at once.
     reports : In(stream.Signature(ReportLayout())).array(port_count)
         Reports of the ports' functions.
@@ -76,7 +76,7 @@ class MessageUnit(wiring.Component):
         self._room = AnswerRoom(port_count=port_count, row_count=row_count)
         super().__init__(
             {
-                "i": In(stream.Signature(TlpHeaderLayout())).array(port_count),
+                "i": In(stream.Signature(MessageLayout())).array(port_count),
                 "reports": In(stream.Signature(ReportLayout())).array(port_count),
                 "bridges": In(BridgeLayout(port_count)).array(port_count),
                 "link_up": In(port_count),
@@ -98,7 +98,7 @@ class MessageUnit(wiring.Component):
             m.d.comb += reports.bridges[number].eq(self.bridges[number])
         for number in range(1, self.port_count):
             message = self.i[number]
-            header = message.p
+            header = message.p.header
             code = header.specific.message.code
             m.d.comb += message.ready.eq(1)
             m.d.sync += [
@@ -122,8 +122,6 @@ class MessageUnit(wiring.Component):
         own_number = function_number(self.bridges[0])
         interrupt: Any = Signal(MessageLayout())
         acknowledge: Any = Signal(MessageLayout())
-        broadcasts: Any = Signal(MessageLayout())
-        m.d.comb += broadcasts.header.eq(broadcast.header)
         message_header(
             m,
             interrupt.header,
@@ -166,7 +164,7 @@ class MessageUnit(wiring.Component):
             Value.cast(chosen).eq(
                 select_one_hot(
                     Cat(grant[:3], grant[3:].any()),
-                    [interrupt, acknowledge, reports.o.payload, broadcasts],
+                    [interrupt, acknowledge, reports.o.payload, broadcast.message],
                 )
             ),
         ]

@@ -1,0 +1,16 @@
+"""Rate of hdl.pcie.Switch."""
+
+from hdl.pcie import Switch
+from tb.bench import Bench
+
+__all__ = ["BENCHES"]
+
+BENCHES = [
+    Bench(
+        "switch",
+        "card400",
+        lambda: Switch(ports=6, segments=4),
+        "tb.pcie.switch_rate_tb",
+        {"PORTS": 6, "SEGMENTS": 4},
+    )
+]

@@ -1,0 +1,53 @@
+"""cocotb testbench of hdl.pcie.Switch: random traffic of all kinds, between all ports.
+
+Environment: ``PORTS``, ``SEGMENTS``, and ``TLPS``, how many TLPs are sent.
+"""
+
+import os
+import random
+
+import cocotb
+from cocotb.triggers import ClockCycles
+
+from .route_cases import random_bridges
+from .switch_bed import SwitchBed, random_limits, starve_at_random
+from .traffic import random_traffic
+
+PORTS = int(os.environ["PORTS"])
+SEGMENTS = int(os.environ["SEGMENTS"])
+TLPS = int(os.environ["TLPS"])
+PER_CONFIGURATION = 500
+LONGEST = 128  # DW: what the ports can be set to
+
+
+def chance(probability: float):
+    """Yes in ``probability`` of the cases."""
+    return lambda: random.random() < probability
+
+
+@cocotb.test(timeout_time=1, timeout_unit="sec")
+async def every_tlp_ends_where_the_model_says(dut):
+    """All types, inside and outside of windows, with any ACS settings and starved of credits."""
+    bed = SwitchBed(
+        dut,
+        PORTS,
+        SEGMENTS,
+        limits=random_limits,
+        source_pause=chance(0.1),
+        gap=chance(0.1),
+        sink_pause=chance(0.2),
+        return_delay=lambda: random.choice([0, 3, 40]),
+    )
+    await bed.start()
+    starving = None
+    for _ in range(max(1, TLPS // PER_CONFIGURATION)):
+        await bed.configure(random_bridges(PORTS))
+        starving = starve_at_random(bed.ports, dut)
+        for _ in range(PER_CONFIGURATION):
+            port = random.randrange(PORTS)
+            bed.send(port, random_traffic(port, bed.model.bridges, LONGEST))
+        while not all(port.idle for port in bed.ports):
+            await ClockCycles(dut.clk, 50)
+        starving.cancel()
+        await bed.drain()
+    dut._log.info("rules met: %s", {rule.name: n for rule, n in bed.rules.items()})
