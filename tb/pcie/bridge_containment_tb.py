@@ -4,7 +4,7 @@ import cocotb
 
 from sim.pcie import BridgeEvents, Kind, ReportKind, Tlp
 
-from .bridge_bench import BridgeBench
+from .bridge_bed import BridgeBench
 from .bridge_function_tb import begin
 
 COMMAND, SECONDARY, POWER, DEVICE = 0x04, 0x1C, 0x44, 0x68

@@ -8,7 +8,7 @@ import cocotb
 
 from sim.pcie import BridgeEvents, Kind, ReportKind, Tlp, encode_tlp
 
-from .bridge_bench import PARAMETERS, BridgeBench
+from .bridge_bed import PARAMETERS, BridgeBench
 from .bridge_function_tb import begin
 from .random_tlps import random_tlp
 

@@ -9,7 +9,7 @@ import cocotb
 
 from sim.pcie import Bridge
 
-from .bridge_bench import PARAMETERS, BridgeBench, random_events
+from .bridge_bed import PARAMETERS, BridgeBench, random_events
 
 PORT, PORT_COUNT = PARAMETERS["port"], PARAMETERS["port_count"]
 DOWNSTREAM = PORT > 0

@@ -10,7 +10,7 @@ from cocotb.triggers import ClockCycles
 
 from sim.pcie import Action, Kind, MessageModel, Report, ReportKind, Rule, Tlp
 
-from .local_bench import LocalBench, report_to_int
+from .local_bed import LocalBench, report_to_int
 
 PORT_COUNT = int(os.environ["PORT_COUNT"])
 SEGMENT_COUNT = int(os.environ["SEGMENT_COUNT"])

@@ -12,7 +12,7 @@ from cocotbext.pcie.core.tlp import Tlp as OtherTlp
 from sim.pcie import Action, Kind, Rule, Tlp
 from tb.stream.stream_port import chance
 
-from .local_bench import LocalBench
+from .local_bed import LocalBench
 
 PORT_COUNT = int(os.environ["PORT_COUNT"])
 SEGMENT_COUNT = int(os.environ["SEGMENT_COUNT"])
