@@ -28,7 +28,7 @@ LOWER = range(int(os.environ["LOWER"]), PORTS)
 UPSTREAM_TYPE, DOWNSTREAM_TYPE = 5, 6
 ERR_COR, ERR_NONFATAL, ERR_FATAL = 0x30, 0x31, 0x33
 TURN_OFF, TURN_OFF_ACK = 0x19, 0x1B
-ACS, ACS_REQUEST_REDIRECT = 0x000D, 1 << 2
+ACS, ACS_REQUEST_REDIRECT, ACS_UPSTREAM_FORWARDING = 0x000D, 1 << 2, 1 << 4
 
 
 class Host:
@@ -194,19 +194,28 @@ async def peers_talk_without_the_host(dut):
     await host.finish()
 
 
+async def set_acs(host: Host, control: int) -> None:
+    """Write ACS Control of every downstream port, where it must be able to do that."""
+    for port in host.all_devices():
+        if not port.is_bridge() or port.pcie_type() != DOWNSTREAM_TYPE:
+            continue
+        offset = 0x100
+        while (header := await port.config_read_dword(offset)) & 0xFFFF != ACS:
+            offset = header >> 20
+            assert offset, "no ACS capability"
+        assert await port.config_read_word(offset + 4) & control == control
+        await port.config_write_word(offset + 6, control)
+
+
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def acs_sends_peers_to_the_host(dut):
     """With ACS P2P Request Redirect, what is for a peer goes up; without it, straight."""
     host = await attach(dut)
     source, target = (host.endpoints[port] for port in (PORTS - 2, PORTS - 1))
     device = host.found(target)
-    port = host.found(source).upstream_bridge()
-    offset = 0x100
-    while (header := await port.config_read_dword(offset)) & 0xFFFF != ACS:
-        offset = header >> 20
-        assert offset, "no ACS capability"
-    assert await port.config_read_word(offset + 4) & ACS_REQUEST_REDIRECT
-    await port.config_write_word(offset + 6, ACS_REQUEST_REDIRECT)
+    # At every downstream port, as Linux does: on the way up through another switch the target is
+    # behind the port where it comes in.
+    await set_acs(host, ACS_REQUEST_REDIRECT | ACS_UPSTREAM_FORWARDING)
     before = len(host.links[0].arrived)
     await source.mem_write(device.bar_addr[1] + 64, b"by way of the host")
     await Timer(2, "us")
@@ -214,7 +223,7 @@ async def acs_sends_peers_to_the_host(dut):
     (tlp,) = host.links[0].arrived[before:]
     assert tlp.address == device.bar_addr[1] + 64
     assert not any(await target.read_region(1, 64, 18))
-    await port.config_write_word(offset + 6, 0)
+    await set_acs(host, 0)
     await source.mem_write(device.bar_addr[1] + 64, b"straight")
     await Timer(2, "us")
     assert await target.read_region(1, 64, 8) == b"straight"
