@@ -3,6 +3,7 @@
 from .answer_room import AnswerRoom
 from .bridge_function import BridgeFunction, CapturedLayout
 from .checked_beat import CheckedBeatLayout
+from .column import Column
 from .completer import AnswerLayout, Completer
 from .credit_gate import CreditGate
 from .crosspoint import Crosspoint
@@ -22,6 +23,7 @@ from .report_mux import ReportMux
 from .route_counter import RouteCounter, RouteCountsLayout
 from .router import Router
 from .switch import Switch
+from .switch_counters import SwitchCounters
 from .tlp_buffer import TlpBuffer
 from .tlp_check import TlpCheck
 from .tlp_packer import TlpPacker
@@ -33,6 +35,7 @@ __all__ = [
     "BridgeFunction",
     "CapturedLayout",
     "CheckedBeatLayout",
+    "Column",
     "Completer",
     "CreditGate",
     "Crosspoint",
@@ -53,6 +56,7 @@ __all__ = [
     "RouteCountsLayout",
     "Router",
     "Switch",
+    "SwitchCounters",
     "TlpBuffer",
     "TlpCheck",
     "TlpPacker",

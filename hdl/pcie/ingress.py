@@ -51,6 +51,8 @@ class Ingress(wiring.Component):
         From the link.
     link_up : In(1)
         While 0, ``rx`` is ignored and the counts of credits restart.
+    held : In(1)
+        The link is being reset or disabled: ``rx`` is ignored though the link is still up.
     allocated : Out(CreditCountsLayout())
         Credits that the sender has been given. Registered.
     drained : Out(1)
@@ -64,6 +66,8 @@ class Ingress(wiring.Component):
         order, then of the switch's own unit.
     events : Out(ErrorEventsLayout())
         What was wrong. Registered.
+    malformed, overflow, nullified : Out(range(segment_count + 2))
+        How many TLPs ended in the check in this cycle. Registered.
 
     Raises
     ------
@@ -73,12 +77,16 @@ class Ingress(wiring.Component):
 
     rx: Any
     link_up: Signal
+    held: Signal
     allocated: Any
     drained: Signal
     bridges: list[Any]
     o: Any
     freed: list[Any]
     events: Any
+    malformed: Signal
+    overflow: Signal
+    nullified: Signal
 
     def __init__(
         self,
@@ -98,12 +106,16 @@ class Ingress(wiring.Component):
             {
                 "rx": In(TlpBeatLayout(segment_count)),
                 "link_up": In(1),
+                "held": In(1),
                 "allocated": Out(CreditCountsLayout()),
                 "drained": Out(1),
                 "bridges": In(BridgeLayout(port_count)).array(port_count),
                 "o": Out(RoutedBeatLayout(port_count, segment_count)),
                 "freed": In(CreditAmountsLayout(*RETURNED_BITS)).array(port_count),
                 "events": Out(ErrorEventsLayout()),
+                "malformed": Out(range(segment_count + 2)),
+                "overflow": Out(range(segment_count + 2)),
+                "nullified": Out(range(segment_count + 2)),
             }
         )
 
@@ -117,12 +129,15 @@ class Ingress(wiring.Component):
 
         m.d.comb += [
             check.i.eq(self.rx),
-            check.flush.eq(~self.link_up),
+            check.flush.eq(~self.link_up | self.held),
             buffer.i.eq(check.o),
             router.i.eq(buffer.o),
             *(inner.eq(outer) for inner, outer in zip(router.bridges, self.bridges, strict=True)),
             self.o.eq(router.o),
             refusals.i.eq(router.o),
+            self.malformed.eq(check.malformed),
+            self.overflow.eq(check.overflow),
+            self.nullified.eq(check.nullified),
         ]
 
         m.d.comb += [

@@ -5,17 +5,18 @@ from typing import Any
 
 from amaranth import *
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import Out
+from amaranth.lib.wiring import In, Out
 
+from ..register import AxiLiteSignature
 from .bridge_function import BridgeFunction
-from .credit_gate import CreditGate
-from .crosspoint import Crosspoint, rows_needed
-from .egress import Egress
+from .column import Column, give_credits
 from .ingress import Ingress
 from .local_unit import LocalUnit
 from .port import TlpPortSignature
 from .route import BridgeLayout
-from .tlp import CLASS_COUNT
+from .route_counter import RouteCounter, RouteCountsLayout
+from .switch_counters import SwitchCounters
+from .tlp import CLASS_COUNT, TlpClass
 from .trace import Tracer, TraceRecordLayout
 
 __all__ = ["CREDITS", "Switch"]
@@ -70,6 +71,8 @@ class Switch(wiring.Component):
     trace : Out(stream.Signature(TraceRecordLayout())).array(ports)
         For each TLP that an ingress port routed, where it went and by which rule; what is not
         taken in time is counted and lost, and delays nothing.
+    counters : In(AxiLiteSignature(...))
+        Counters of each port, at the addresses of :func:`counter_table`.
 
     Raises
     ------
@@ -79,6 +82,7 @@ class Switch(wiring.Component):
 
     ports: Any
     trace: Any
+    counters: Any
 
     def __init__(
         self,
@@ -123,91 +127,73 @@ class Switch(wiring.Component):
             )
             for port in range(ports)
         ]
+        self._counters = SwitchCounters(port_count=ports, segment_count=segments)
         super().__init__(
             {
                 "ports": Out(TlpPortSignature(segments)).array(ports),
                 "trace": Out(stream.Signature(TraceRecordLayout())).array(ports),
+                "counters": In(AxiLiteSignature(self._counters.address_bits)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         numbers = range(self.port_count)
-
-        local = LocalUnit(
-            port_count=self.port_count,
-            segment_count=self.segment_count,
-            nonposted_rows=self.credits[1][0],
-            posted_rows=self.credits[0][0],
+        size = {"port_count": self.port_count, "segment_count": self.segment_count}
+        m.submodules.local = local = LocalUnit(
+            **size,
+            nonposted_rows=self.credits[TlpClass.NON_POSTED.value][0],
+            posted_rows=self.credits[TlpClass.POSTED.value][0],
             answer_rows=ANSWER_ROWS,
         )
+        m.submodules.counters = counters = self._counters
+        wiring.connect(m, wiring.flipped(self.counters), counters.bus)
         ingresses = [
             Ingress(
                 port=port,
-                port_count=self.port_count,
-                segment_count=self.segment_count,
+                **size,
                 credits=self.credits,
                 max_payload_bytes=self.max_payload_bytes,
             )
             for port in numbers
         ]
-        egresses = [
-            # From every other port, and from the switch's own unit.
-            Egress(source_count=self.port_count, segment_count=self.segment_count)
-            for _ in numbers
-        ]
-        m.submodules.local = local
+        columns = [Column(**size, credits=self.credits, answer_rows=ANSWER_ROWS) for _ in numbers]
+        bridges = []
         for port in numbers:
             m.submodules[f"function_{port}"] = self.functions[port]
             m.submodules[f"ingress_{port}"] = ingresses[port]
-            m.submodules[f"egress_{port}"] = egresses[port]
-        bridges = [Signal(BridgeLayout(self.port_count), name=f"bridge_{port}") for port in numbers]
+            m.submodules[f"column_{port}"] = columns[port]
+            bridge = Signal(BridgeLayout(self.port_count), name=f"bridge_{port}")
+            m.d.comb += bridge.eq(self.functions[port].state)
+            bridges.append(bridge)
 
-        self._connect_functions(m, bridges, ingresses, local)
-        self._connect_receivers(m, bridges, ingresses, local)
-        self._connect_senders(m, bridges, egresses, local)
+        self._connect_functions(m, ingresses, local)
+        for port in numbers:
+            self._receive(m, port, ingresses[port], bridges, local)
+            self._send(m, port, columns[port], bridges[port], local)
+            self._observe(m, port, ingresses[port], counters.i[port])
 
-        # The crosspoints. Nothing goes back where it came from, but for the switch's answers.
-        for target, egress in enumerate(egresses):
-            for place, source in enumerate(self._sources(target)):
-                crosspoint = Crosspoint(
-                    segment_count=self.segment_count,
-                    row_counts=[rows_needed(self.segment_count, *pair) for pair in self.credits],
-                )
-                m.submodules[f"crosspoint_{source}_{target}"] = crosspoint
+        # From each port to each other. Nothing goes back but for the switch's own answers.
+        for target, column in enumerate(columns):
+            for place, source in enumerate(self._others(target)):
                 routed = ingresses[source].o
                 m.d.comb += [
-                    crosspoint.i.eq(routed.beat),
-                    crosspoint.select.eq(Cat(route.egress[target] for route in routed.routes)),
-                    *_give(
-                        ingresses[source].freed[self._place(target, of=source)], crosspoint.freed
-                    ),
+                    column.i[place].eq(routed.beat),
+                    column.select[place].eq(Cat(route.egress[target] for route in routed.routes)),
+                    ingresses[source]
+                    .freed[list(self._others(source)).index(target)]
+                    .eq(column.freed[place]),
                 ]
-                self._offer(m, crosspoint, egress, place)
-            crosspoint = Crosspoint(segment_count=1, row_counts=[ANSWER_ROWS] * CLASS_COUNT)
-            m.submodules[f"crosspoint_local_{target}"] = crosspoint
-            m.d.comb += [
-                crosspoint.i.eq(local.o),
-                crosspoint.select.eq(local.o_egress[target]),
-                *_give(local.left[target], crosspoint.freed),
-            ]
-            self._offer(m, crosspoint, egress, self.port_count - 1)
         return m
 
-    def _sources(self, target: int) -> Iterator[int]:
-        """Ingress ports of an egress port, in the order of its inputs."""
-        return (port for port in range(self.port_count) if port != target)
+    def _others(self, port: int) -> Iterator[int]:
+        """Ports but one: the places of a column's sources, and of an ingress's queues."""
+        return (other for other in range(self.port_count) if other != port)
 
-    def _place(self, port: int, *, of: int) -> int:
-        """Place of ``port`` among the ports that are not ``of``."""
-        return list(self._sources(of)).index(port)
-
-    def _connect_functions(
-        self, m: Module, bridges: list[Any], ingresses: list[Ingress], local: LocalUnit
-    ) -> None:
+    def _connect_functions(self, m: Module, ingresses: list[Ingress], local: LocalUnit) -> None:
         """Give each port's function its requests, errors and link; collect what it says."""
         upstream = self.functions[0]
-        read_data = []
+        read_data: Value = C(0, 32)
         for number, (function, port) in enumerate(zip(self.functions, self.ports, strict=True)):
             m.d.comb += [
                 function.access.request.eq(local.config.request),
@@ -221,91 +207,67 @@ class Switch(wiring.Component):
                 function.clear.eq(upstream.hot_reset if number else ~port.link_up),
                 port.hot_reset.eq(function.hot_reset if number else 0),
                 port.link_disable.eq(function.link_disable),
-                bridges[number].eq(function.state),
             ]
             wiring.connect(m, function.reports, local.reports[number])
-            read_data.append(function.access.read_data)
-        merged = read_data[0]
-        for word in read_data[1:]:
-            merged = merged | word
-        m.d.comb += local.config.read_data.eq(merged)
+            read_data = read_data | function.access.read_data
+        m.d.comb += local.config.read_data.eq(read_data)
 
-    def _connect_receivers(
-        self, m: Module, bridges: list[Any], ingresses: list[Ingress], local: LocalUnit
+    def _receive(
+        self, m: Module, number: int, ingress: Ingress, bridges: list[Any], local: LocalUnit
     ) -> None:
-        for number, (ingress, port) in enumerate(zip(ingresses, self.ports, strict=True)):
-            m.submodules[f"tracer_{number}"] = tracer = Tracer(
-                port_count=self.port_count,
-                segment_count=self.segment_count,
-                port=number,
-                depth=TRACE_BEATS,
-            )
-            m.d.comb += [
-                ingress.rx.eq(port.rx),
-                ingress.link_up.eq(port.link_up),
-                port.rx_credits.eq(ingress.allocated),
-                port.rx_drained.eq(ingress.drained),
-                local.i[number].eq(ingress.o),
-                *_give(ingress.freed[-1], local.freed[number]),
-                local.bridges[number].eq(bridges[number]),
-                tracer.i.eq(ingress.o),
-                *(inner.eq(outer) for inner, outer in zip(ingress.bridges, bridges, strict=True)),
-            ]
-            wiring.connect(m, tracer.o, wiring.flipped(self.trace[number]))
+        port = self.ports[number]
+        m.d.comb += [
+            ingress.rx.eq(port.rx),
+            ingress.link_up.eq(port.link_up),
+            *(inner.eq(outer) for inner, outer in zip(ingress.bridges, bridges, strict=True)),
+            port.rx_credits.eq(ingress.allocated),
+            port.rx_drained.eq(ingress.drained),
+            local.i[number].eq(ingress.o),
+            local.bridges[number].eq(bridges[number]),
+            *give_credits(ingress.freed[-1], local.freed[number]),
+        ]
 
-    def _connect_senders(
-        self, m: Module, bridges: list[Any], egresses: list[Egress], local: LocalUnit
-    ) -> None:
-        for number, (egress, port) in enumerate(zip(egresses, self.ports, strict=True)):
-            m.submodules[f"gate_{number}"] = gate = CreditGate()
-            m.d.comb += [
-                gate.limits.eq(port.tx_limits),
-                gate.infinite.eq(port.tx_infinite),
-                gate.scale.eq(port.tx_scale),
-                gate.link_up.eq(port.link_up),
-                gate.spend.eq(egress.spend),
-                egress.port_up.eq(bridges[number].link_up),
-            ]
-            # What is infinite keeps all ones in fewer bits.
-            m.d.comb += _give(egress.available, gate.available)
-            wiring.connect(m, egress.o, wiring.flipped(port.tx))
-            dead = local.dead[number]
-            m.d.comb += [
-                dead.valid.eq(egress.dead.valid),
-                egress.dead.ready.eq(dead.ready),
-                dead.payload.beat.eq(egress.dead.payload.beat),
-            ]
-            # The egress knows the place of the crosspoint, the local unit wants the port.
-            with m.Switch(egress.dead.payload.ingress):
-                for place, source in enumerate(self._sources(number)):
-                    with m.Case(place):
-                        m.d.comb += dead.payload.ingress.eq(source)
+    def _send(self, m: Module, number: int, column: Column, bridge: Any, local: LocalUnit) -> None:
+        port, dead = self.ports[number], local.dead[number]
+        m.d.comb += [
+            column.limits.eq(port.tx_limits),
+            column.infinite.eq(port.tx_infinite),
+            column.scale.eq(port.tx_scale),
+            column.link_up.eq(port.link_up),
+            column.port_up.eq(bridge.link_up),
+            column.local.eq(local.o),
+            column.local_select.eq(local.o_egress[number]),
+            local.left[number].eq(column.local_freed),
+            dead.valid.eq(column.dead.valid),
+            column.dead.ready.eq(dead.ready),
+            dead.payload.beat.eq(column.dead.payload.beat),
+        ]
+        wiring.connect(m, column.o, wiring.flipped(port.tx))
+        # The column knows the place of a source, the local unit wants the port.
+        with m.Switch(column.dead.payload.ingress):
+            for place, source in enumerate(self._others(number)):
+                with m.Case(place):
+                    m.d.comb += dead.payload.ingress.eq(source)
 
-    def _offer(self, m: Module, crosspoint: Crosspoint, egress: Egress, place: int) -> None:
-        """Connect a crosspoint's heads; a narrow one has lane 0 only."""
-        for number in range(CLASS_COUNT):
-            head, offered = crosspoint.heads[number], egress.heads[place][number]
-            if crosspoint.segment_count == self.segment_count:
-                wiring.connect(m, head, offered)
-                m.d.comb += egress.segments[place][number].eq(crosspoint.segments[number])
-                continue
-            m.d.comb += [
-                offered.valid.eq(head.valid),
-                offered.allowed.eq(head.allowed),
-                offered.lanes[0].eq(head.lanes[0]),
-                *(
-                    getattr(offered.needs, name).eq(getattr(head.needs, name))
-                    for name in ("first", "first_cost", "headers", "cost")
-                ),
-                head.take.eq(offered.take),
-                egress.segments[place][number][0].eq(crosspoint.segments[number][0]),
-            ]
-
-
-def _give(to: Any, amounts: Any) -> list[Any]:
-    """Assign credits of each class, whose amounts may be of other widths."""
-    return [
-        getattr(inner, name).eq(getattr(outer, name))
-        for inner, outer in zip(to, amounts, strict=True)
-        for name in ("headers", "data")
-    ]
+    def _observe(self, m: Module, number: int, ingress: Ingress, counts: Any) -> None:
+        """Trace and count what becomes of a port's TLPs."""
+        size = {"port_count": self.port_count, "segment_count": self.segment_count}
+        m.submodules[f"tracer_{number}"] = tracer = Tracer(**size, port=number, depth=TRACE_BEATS)
+        m.submodules[f"route_counter_{number}"] = counter = RouteCounter(**size)
+        m.d.comb += [tracer.i.eq(ingress.o), counter.i.eq(ingress.o)]
+        wiring.connect(m, tracer.o, wiring.flipped(self.trace[number]))
+        tx = self.ports[number].tx
+        m.d.comb += [
+            *(
+                getattr(counts, name).eq(getattr(counter.counts, name))
+                for name in RouteCountsLayout(self.segment_count).members
+            ),
+            *(
+                getattr(counts, name).eq(getattr(ingress, name))
+                for name in ("malformed", "overflow", "nullified")
+            ),
+            counts.untraced.eq(tracer.lost),
+        ]
+        sent = Signal(self.segment_count, name=f"sent_{number}")
+        m.d.sync += sent.eq(tx.payload.valid & (tx.valid & tx.ready).replicate(len(sent)))
+        m.d.comb += counts.sent.eq(sum(sent))

@@ -22,7 +22,7 @@ from sim.pcie import (
 
 from .switch_port import Credits, SwitchPort
 
-__all__ = ["FUNCTION", "SwitchBed"]
+__all__ = ["FUNCTION", "LOCAL", "SwitchBed", "random_limits", "starve_at_random"]
 
 #: What the functions of the switch under test are made with; the model is made with the same.
 FUNCTION: dict[str, int] = {
@@ -34,9 +34,9 @@ FUNCTION: dict[str, int] = {
     "max_link_width": 16,
 }
 
-# What the switch makes itself has an ingress of its own, by class: answers and messages are made
-# by different blocks, between which there is no order.
-_LOCAL = 100
+#: What the switch makes itself has an ingress of its own, by class: answers and messages are made
+#: by different blocks, between which there is no order.
+LOCAL = 100
 _ROOT = 0x0000
 _ALL = 0b1111
 
@@ -93,14 +93,16 @@ class SwitchBed:
         ]
         for number in range(port_count):
             dut[f"trace__{number}__ready"].value = 1
+        for channel in ("aw", "w", "ar"):
+            dut[f"counters__{channel}valid"].value = 0
 
     def _sent(self, ingress: int, tlp: Tlp) -> None:
         sent = self.model.accept(ingress, tlp)
-        if not tlp.nullified and self.model.trace[-1].egress is not None:
+        if sent and self.model.trace[-1].egress is not None:
             self.order.accept(ingress, *sent[0])
             sent = sent[1:]
         for egress, made in sent:
-            self.order.accept(_LOCAL + made.tlp_class, egress, made)
+            self.order.accept(LOCAL + made.tlp_class, egress, made)
 
     def _came(self, egress: int, tlp: Tlp) -> None:
         try:
@@ -135,7 +137,7 @@ class SwitchBed:
         """Raise or drop a link."""
         self.ports[number].link(is_up)
         for egress, made in self.model.set_link(number, is_up):
-            self.order.accept(_LOCAL + made.tlp_class, egress, made)
+            self.order.accept(LOCAL + made.tlp_class, egress, made)
 
     def send(self, number: int, tlp: Tlp) -> None:
         """Queue ``tlp`` at a port."""
