@@ -66,7 +66,7 @@ def run(segment_count, flow_credits, run_dir, *, every_length=False):
     )
 
 
-@pytest.mark.parametrize("segment_count", [1, 2, 4])
+@pytest.mark.parametrize("segment_count", [1, 4, pytest.param(2, marks=pytest.mark.long)])
 def test_crosspoint(segment_count, run_dir):
     run(segment_count, [(10, 66), (6, 4), (7, 64)], run_dir)
 

@@ -9,7 +9,8 @@ from tb.simulate import simulate
 
 
 @pytest.mark.parametrize(
-    ("source_count", "segment_count", "quantum_rows"), [(2, 1, 16), (3, 2, 3), (3, 4, 16)]
+    ("source_count", "segment_count", "quantum_rows"),
+    [(2, 1, 16), (3, 4, 16), pytest.param(3, 2, 3, marks=pytest.mark.long)],
 )
 def test_egress(source_count, segment_count, quantum_rows, run_dir):
     simulate(

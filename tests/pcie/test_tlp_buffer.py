@@ -10,7 +10,13 @@ from tb.simulate import simulate
 
 
 @pytest.mark.parametrize(
-    ("segment_count", "max_payload_bytes"), [(1, 128), (2, 512), (4, 4096), (4, 128)]
+    ("segment_count", "max_payload_bytes"),
+    [
+        (1, 128),
+        (4, 4096),
+        pytest.param(2, 512, marks=pytest.mark.long),
+        pytest.param(4, 128, marks=pytest.mark.long),
+    ],
 )
 def test_tlp_buffer(segment_count, max_payload_bytes, run_dir):
     advertised = [60, 20000, 60, 20000, 60, 20000]

@@ -8,7 +8,7 @@ from sim.pcie import PackingError, Piece, TlpPackerModel
 from tb.simulate import simulate
 
 
-@pytest.mark.parametrize("segment_count", [1, 2, 4])
+@pytest.mark.parametrize("segment_count", [1, 4, pytest.param(2, marks=pytest.mark.long)])
 def test_tlp_packer(segment_count, run_dir):
     simulate(
         TlpPacker(segment_count=segment_count),
