@@ -24,7 +24,7 @@ def _split(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _renumber(piece: str, ports: dict[str, dict[str, str]], name: str) -> str:
-    """Number the ports of a module by their places in it, and do the same to its cells' ports."""
+    """Count a module's ports by their places in it, and those of its cells likewise."""
     own: dict[str, str] = {}
     for found in _NUMBERED.finditer("".join(re.findall(r"(?m)^\s*wire .*\n", piece))):
         own.setdefault(found[0], f"\\port${len(own)}")

@@ -5,18 +5,20 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from amaranth.back import verilog as amaranth_verilog
 
 from fpga.depth import find_library
 from fpga.yosys import MissingToolError
 from hdl import catalogue
+from hdl.export import to_verilog
 
 from .console import InputError, print_json, print_table
+from .waiting import Waiting, finished
 
 __all__ = ["info", "verilog"]
 
@@ -96,7 +98,13 @@ def verilog(
     name = found.unit if name is None else name
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
         raise InputError(f"a Verilog module cannot be called {name!r}")
-    text = amaranth_verilog.convert(component, name=name, emit_src=False)
+    if output is not None and not output.absolute().parent.is_dir():
+        raise InputError(f"{output} cannot be written: there is no folder {output.parent}")
+    with ThreadPoolExecutor(1) as worker, Waiting() as waiting:
+        work = worker.submit(to_verilog, component, name=name)
+        while not finished(work):
+            waiting.show(f"writing {found.name}")
+    text = work.result()
     if output is None:
         sys.stdout.write(text)
     else:
