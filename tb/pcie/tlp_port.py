@@ -270,6 +270,7 @@ class TlpSink(_TlpPort):
         while True:
             await edge
             if self.rst.value:
+                self.cycle += 1
                 self.flush()
             else:
                 self.step()
