@@ -322,6 +322,7 @@ class SwitchPort:
                 continue
             if self._wait:
                 self._wait -= 1
+                self.source.cycle += 1
             else:
                 self.source.step()
             self.sink.step()
