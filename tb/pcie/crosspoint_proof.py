@@ -146,7 +146,7 @@ class _Credited(wiring.Component):
                 inside.eq(inside + written - pops[number]),
                 spent_headers.eq(spent_headers + begins - freed.headers),
                 spent_data.eq(spent_data + Mux(begins, self.cost, 0) - freed.data),
-                quiet.eq(Mux(inside == 0, Mux(quiet == 3, 3, quiet + 1), 0)),
+                quiet.eq(Mux(inside == 0, Mux(quiet == 2, 2, quiet + 1), 0)),
             ]
             with m.If(~ResetSignal()):
                 with m.If(begins):
@@ -160,7 +160,7 @@ class _Credited(wiring.Component):
                     Assert(freed.headers <= spent_headers, "header credits from nothing"),
                     Assert(freed.data <= spent_data, "data credits from nothing"),
                 ]
-                with m.If((quiet == 3) & (inside == 0) & self.sop):
+                with m.If((quiet == 2) & (inside == 0) & self.sop):
                     m.d.comb += Assert((spent_headers == 0) & (spent_data == 0), "lost credits")
                 if self.cover:
                     m.d.comb += Cover(inside == rows[number], f"queue {number} is full")
@@ -229,7 +229,7 @@ PROOFS = [
     Proof(
         "pcie.Crosspoint/order, no overflow, credits come back",
         _Credited,
-        depth=7,
+        depth=6,
         mode="bmc",
     ),
     Proof(
