@@ -144,7 +144,7 @@ async def honest_partner(dut, scale, greed):
     model = bench.model
     wrapped = 0
     shown_next = [0] * 6
-    for round_number in range(4000):
+    for round_number in range(1500):
         resting = round_number % 50 >= 44
         if not resting and random.random() < 0.4:
             for index in range(6):

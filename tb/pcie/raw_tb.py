@@ -148,10 +148,13 @@ def write(dwords: int, *, header: int = 3) -> Tlp:
 @cocotb.test(timeout_time=400, timeout_unit="us")
 @cocotb.parametrize(stall=[0.0, 0.5], gap=[0.0, 0.3])
 async def every_length_behind_every_header(dut, stall, gap):
-    """Each payload up to four beats, behind 3, 4 and 5 DW, with a digest and without."""
+    """Payloads up to four beats, behind 3, 4 and 5 DW, with a digest and without.
+
+    All of them while nothing stalls, some otherwise.
+    """
     sides = await attach(dut, stall, gap)
     for header in (3, 4, 5):
-        for length in LENGTHS:
+        for length in random.sample(LENGTHS, 24) if stall or gap else LENGTHS:
             tlp = write(length, header=header)
             sides.send(tlp)
             sides.send(tlp.with_changes(digest=random.randbytes(4)))

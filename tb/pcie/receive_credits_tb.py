@@ -107,7 +107,7 @@ async def ledger(dut, greed, generosity):
     """Room, allocation and drain are the model's in every cycle, over wraps and over links."""
     bench = await begin(dut)
     link_up = False
-    for number in range(2500):
+    for number in range(1000):
         if random.random() < (0.002 if link_up else 0.1):
             link_up = not link_up
         resting = number % 500 > 480

@@ -6,7 +6,7 @@ from tb.pcie.wire import Wire
 from tb.simulate import simulate
 
 
-@pytest.mark.parametrize("segments", [1, 4])
+@pytest.mark.parametrize("segments", [pytest.param(1, marks=pytest.mark.long), 4])
 def test_library(segments, run_dir):
     simulate(
         Wire(segment_count=segments),

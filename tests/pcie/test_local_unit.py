@@ -12,7 +12,10 @@ ROWS = 64
 ANSWER_ROWS = 16
 
 
-@pytest.mark.parametrize(("port_count", "segment_count"), [(3, 4), (8, 1)])
+@pytest.mark.parametrize(
+    ("port_count", "segment_count"),
+    [(3, 4), (4, 1), pytest.param(8, 1, marks=pytest.mark.long)],
+)
 def test_local_unit(port_count, segment_count, run_dir):
     simulator = build(
         LocalUnit(

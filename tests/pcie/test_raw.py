@@ -14,7 +14,7 @@ from tb.simulate import simulate
 ADAPTERS = {"from": FromTlpStream, "to": ToTlpStream}
 
 
-@pytest.mark.parametrize("data_bytes", [8, 32, 128])
+@pytest.mark.parametrize("data_bytes", [8, pytest.param(32, marks=pytest.mark.long), 128])
 @pytest.mark.parametrize("direction", ["from", "to"])
 def test_raw(direction, data_bytes, run_dir):
     simulate(
