@@ -219,6 +219,8 @@ class Switch(wiring.Component):
         m.d.comb += [
             ingress.rx.eq(port.rx),
             ingress.link_up.eq(port.link_up),
+            # Nothing comes out of a contained port, as soon as it is contained (6.2.10).
+            ingress.held.eq(port.hot_reset | port.link_disable),
             *(inner.eq(outer) for inner, outer in zip(ingress.bridges, bridges, strict=True)),
             port.rx_credits.eq(ingress.allocated),
             port.rx_drained.eq(ingress.drained),

@@ -135,8 +135,11 @@ class SwitchModel:
         return self._settle()
 
     def accept(self, ingress: int, tlp: Tlp, *, overflow: bool = False) -> Sent:
-        """Receive ``tlp``, which has overflown if there were no credits for it."""
-        if tlp.nullified:
+        """Receive ``tlp``, which has overflown if there were no credits for it.
+
+        Without link, or while it is being reset or disabled, nothing is received.
+        """
+        if tlp.nullified or not self.bridges[ingress].link_up:
             return []
         if overflow:
             return self._reject(ingress, tlp, Rule.OVERFLOW, BridgeEvents(overflow=True))

@@ -7,6 +7,7 @@ from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
+from cocotb.task import Task
 from cocotb.triggers import ClockCycles
 
 from sim.pcie import (
@@ -274,7 +275,7 @@ def random_limits(_: int) -> list[Credits]:
     ]
 
 
-def starve_at_random(ports: Sequence[SwitchPort], dut) -> cocotb.task.Task:
+def starve_at_random(ports: Sequence[SwitchPort], dut) -> Task:
     """Now and then let a port have no more credits of some classes for a while."""
 
     async def run() -> None:

@@ -142,6 +142,11 @@ class TlpSource(_TlpPort):
         """Whether there is a TLP to begin or to go on with."""
         return bool(self._open or self._waiting)
 
+    @property
+    def is_driving(self) -> bool:
+        """Whether a TLP has begun that has not been taken whole."""
+        return bool(self._open or self._offered)
+
     def flush(self) -> None:
         """Forget what is queued, begun or offered."""
         self._waiting.clear()

@@ -7,11 +7,11 @@ from hdl.pcie.switch import Switch
 from tb.simulate import simulate
 
 
-def _campaign(ports, segments, tlps, run_dir, seed=1):
+def _campaign(ports, segments, tlps, run_dir, seed=1, testbench="switch"):
     simulate(
         Switch(ports=ports, segments=segments),
         name="switch",
-        testbench="tb.pcie.switch_tb",
+        testbench=f"tb.pcie.{testbench}_tb",
         run_dir=run_dir,
         env={"PORTS": ports, "SEGMENTS": segments, "TLPS": tlps},
         seed=seed,
@@ -21,3 +21,8 @@ def _campaign(ports, segments, tlps, run_dir, seed=1):
 @pytest.mark.parametrize(("ports", "segments", "tlps"), [(3, 1, 6000)])
 def test_switch(ports, segments, tlps, run_dir):
     _campaign(ports, segments, tlps, run_dir)
+
+
+@pytest.mark.parametrize("testbench", ["switch_links"])
+def test_switch_when_things_go_wrong(testbench, run_dir):
+    _campaign(3, 1, 0, run_dir, testbench=testbench)
