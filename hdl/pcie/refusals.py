@@ -31,7 +31,8 @@ class Refusals(wiring.Component):
     """Give back the credits of routed TLPs that go nowhere, and report errors.
 
     A TLP that is neither forwarded nor served ends at the router, so its credits are free at
-    once. Errors of several TLPs of a beat show together; the header is that of the first.
+    once. Errors of several TLPs of a beat show together; the header is that of the first, or of
+    the first ERR_NONFATAL or ERR_FATAL if there is no error.
 
     Latency is 2 cycles. Throughput is 1 beat per cycle.
 
@@ -141,15 +142,21 @@ class Refusals(wiring.Component):
             getattr(self.events, name).eq(Cat(getattr(lane, name) for lane in lanes).any())
             for name in strobes
         ]
-        for lane in reversed(lanes):
-            errors = (
+        # An error's header goes before that of a message that tells of one further down.
+        headers = [(lane, lane.received_nonfatal | lane.received_fatal) for lane in lanes]
+        headers = headers[::-1] + [
+            (
+                lane,
                 lane.malformed
                 | lane.unexpected_completion
                 | lane.unsupported
                 | lane.acs_violation
-                | lane.poisoned
+                | lane.poisoned,
             )
-            with m.If(errors):
+            for lane in reversed(lanes)
+        ]
+        for lane, shows in headers:
+            with m.If(shows):
                 m.d.sync += [
                     self.events.header.eq(lane.header),
                     self.events.posted.eq(lane.posted),

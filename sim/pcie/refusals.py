@@ -21,7 +21,7 @@ class Refused:
     events : set of str
         Names of ``ErrorEventsLayout``.
     first : Tlp or None
-        The first TLP with an error.
+        The first TLP with an error; if there is none, the first ERR_NONFATAL or ERR_FATAL.
     dropped : list of [headers, data]
         Credits by class.
     """
@@ -34,6 +34,7 @@ class Refused:
 def refusals(decided: Sequence[tuple[Tlp, Decision]]) -> Refused:
     """Sum up the TLPs that begin in one beat."""
     refused = Refused()
+    told = None
     for tlp, decision in decided:
         errors = set()
         if decision.rule in (Rule.INGRESS_PAYLOAD, Rule.EGRESS_PAYLOAD):
@@ -50,7 +51,10 @@ def refusals(decided: Sequence[tuple[Tlp, Decision]]) -> Refused:
         forwarded = decision.action == Action.FORWARD
         if tlp.kind == Kind.MESSAGE_TO_ROOT and forwarded and tlp.code in _REPORTS:
             refused.events.add(_REPORTS[tlp.code])
+            if told is None and _REPORTS[tlp.code] != "received_correctable":
+                told = tlp
         if decision.egress is None and not decision.local:
             refused.dropped[tlp.tlp_class][0] += 1
             refused.dropped[tlp.tlp_class][1] += tlp.data_credits
+    refused.first = refused.first or told
     return refused

@@ -53,7 +53,8 @@ def _beat(port: int) -> tuple[int, list[tuple[Tlp, Decision]]]:
         tlp = random_tlp(port, bridges)
         if random.random() < 0.1:
             code = random.choice([0x30, 0x31, 0x32, 0x33])
-            tlp = Tlp(Kind.MESSAGE_TO_ROOT, four_dwords=True, code=code)
+            sender = random.getrandbits(16)
+            tlp = Tlp(Kind.MESSAGE_TO_ROOT, four_dwords=True, code=code, requester=sender)
         segment = changed(to_segments(tlp)[0], sop=kind == "begins")
         if kind == "begins":
             decision = RouterModel(PORT_COUNT).route(port, tlp, bridges)
