@@ -23,6 +23,6 @@ def test_switch(ports, segments, tlps, run_dir):
     _campaign(ports, segments, tlps, run_dir)
 
 
-@pytest.mark.parametrize("testbench", ["switch_links"])
+@pytest.mark.parametrize("testbench", ["switch_links", "switch_errors"])
 def test_switch_when_things_go_wrong(testbench, run_dir):
     _campaign(3, 1, 0, run_dir, testbench=testbench)
