@@ -9,8 +9,8 @@ BENCHES = [
     Bench(
         "switch",
         "card400",
-        lambda: Switch(ports=6, segments=4),
+        lambda: Switch(ports=4, segments=4),
         "tb.pcie.switch_rate_tb",
-        {"PORTS": 6, "SEGMENTS": 4},
+        {"PORTS": 4, "SEGMENTS": 4, "DATA_BYTES": 128},
     )
 ]

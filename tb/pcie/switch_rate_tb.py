@@ -12,9 +12,10 @@ import random
 import cocotb
 from cocotb.triggers import ClockCycles
 
-from sim.pcie import Kind, Tlp
+from sim.pcie import Tlp, TlpClass
 
 from ..stream.rate_tb import Figure, write_rows
+from .flows import completion, write
 from .switch_bed import SwitchBed
 from .switch_port import Credits
 
@@ -22,48 +23,17 @@ PORTS = int(os.environ["PORTS"])
 SEGMENTS = int(os.environ["SEGMENTS"])
 BEATS = 400  # of each flow, about
 
+CLOCK_GHZ = 0.5
+
 Flow = tuple[int, int]
+#: Two ports that send to one, and flows that have nothing to do with it.
+HOT = PORTS - 1
+TO_HOT: list[Flow] = [(1, HOT), (2, HOT)]
+BESIDE: list[Flow] = [(0, 1), (HOT, 0)]
 #: Pairs of ports that have nothing in common, in both directions.
 PAIRS: list[Flow] = [
     flow for port in range(0, PORTS - 1, 2) for flow in ((port, port + 1), (port + 1, port))
 ]
-
-
-def address(target: int) -> int:
-    """Somewhere behind ``target``; behind the upstream port is what nobody else has."""
-    page = random.randrange(1 << 8) << 12
-    return page if target == 0 else (0x800 + 16 * target << 20) + page
-
-
-def write(source: int, target: int, dwords: int) -> Tlp:
-    """Memory write of whole DW from a function behind ``source``."""
-    return Tlp(
-        Kind.MEMORY,
-        data=random.randbytes(4 * dwords),
-        length=dwords,
-        requester=source + 1 << 8,
-        first_be=0xF,
-        last_be=0xF if dwords > 1 else 0,
-        address=address(target),
-    )
-
-
-def read(source: int, target: int, dwords: int) -> Tlp:
-    """Memory read: a header only."""
-    return write(source, target, dwords).with_changes(data=None, tag=random.getrandbits(8))
-
-
-def completion(source: int, target: int, dwords: int) -> Tlp:
-    """Completion with data for a function behind ``target``."""
-    return Tlp(
-        Kind.COMPLETION,
-        data=random.randbytes(4 * dwords),
-        length=dwords,
-        requester=target + 1 << 8 if target else 0,
-        completer=source + 1 << 8,
-        tag=random.getrandbits(8),
-        byte_count=4 * dwords,
-    )
 
 
 async def play(bed: SwitchBed, flows: dict[Flow, list[Tlp]]) -> None:
@@ -85,19 +55,41 @@ def used_over_needed(bed: SwitchBed, targets: list[int]) -> float:
     )
 
 
-async def pairs(bed: SwitchBed, name: str, make, segments: int) -> list[Figure]:
-    """Every pair carries TLPs of one kind and length, in both directions."""
-    count = BEATS * SEGMENTS // segments
-    flows = {flow: [make(*flow) for _ in range(count)] for flow in PAIRS}
+def ideal_beats(dwords: int) -> float:
+    """Beats that a TLP of this payload takes if segments are packed without a gap."""
+    return -(-dwords // 8) / SEGMENTS
+
+
+async def pairs(bed: SwitchBed, name: str, make, dwords: int, theirs: str = "") -> list[Figure]:
+    """Every pair carries TLPs of one kind and length, in both directions.
+
+    ``theirs`` is what others need: it stands beside the figure.
+    """
+    ideal = ideal_beats(dwords)
+    count = int(BEATS / ideal)
+    flows = {flow: [make(*flow, dwords) for _ in range(count)] for flow in PAIRS}
     await play(bed, flows)
     targets = [target for _, target in PAIRS]
     ratio = used_over_needed(bed, targets)
-    rate = min(count / bed.ports[target].sink.span for target in targets)
-    best = SEGMENTS / segments
+    beats = max(bed.ports[target].sink.span for target in targets) / count
+    gigabytes = 4 * dwords / beats * CLOCK_GHZ
+    title = f"{name}, every pair"
     return [
-        (f"{name}, every pair", "used/needed", round(ratio, 6), 1.0, "ratio"),
-        (f"{name}, every pair", "beats per TLP", round(1 / rate, 6), 1 / best, "beats"),
+        (title, "used/needed", round(ratio, 6), 1.0, "ratio"),
+        (title, f"beats per TLP{theirs}", round(beats, 6), ideal, "beats"),
+        (title, f"payload at {1000 * CLOCK_GHZ:.0f} MHz", round(gigabytes, 3), None, "GB/s"),
     ]
+
+
+async def random_lengths(bed: SwitchBed) -> list[Figure]:
+    """Send writes of 4 to 256 bytes, the longest first: its delay would count with a later one."""
+    flows = {
+        flow: [write(*flow, n) for n in (64, *(random.randint(1, 64) for _ in range(BEATS // 2)))]
+        for flow in PAIRS
+    }
+    await play(bed, flows)
+    ratio = used_over_needed(bed, [target for _, target in PAIRS])
+    return [("writes of 4 to 256 B, every pair", "used/needed", round(ratio, 6), 1.02, "ratio")]
 
 
 async def alone(bed: SwitchBed, name: str, make) -> list[Figure]:
@@ -115,18 +107,14 @@ async def alone(bed: SwitchBed, name: str, make) -> list[Figure]:
 
 async def hot_egress(bed: SwitchBed) -> list[Figure]:
     """Two ports send to one, which is too much for it; the others notice nothing."""
-    hot, victims = PORTS - 1, [(0, 1), (1, 0)]
-    flows = {
-        (source, hot): [write(source, hot, 64) for _ in range(BEATS // 2)] for source in (2, 3)
-    }
-    flows |= {flow: [write(*flow, 64) for _ in range(BEATS // 2)] for flow in victims}
+    flows = {flow: [write(*flow, 64) for _ in range(BEATS // 2)] for flow in TO_HOT + BESIDE}
     await play(bed, flows)
-    sink = bed.ports[hot].sink
+    sink = bed.ports[HOT].sink
     return [
         (
             "256 B writes beside a hot egress",
             "used/needed",
-            round(used_over_needed(bed, [target for _, target in victims]), 6),
+            round(used_over_needed(bed, [target for _, target in BESIDE]), 6),
             1.0,
             "ratio",
         ),
@@ -142,21 +130,20 @@ async def hot_egress(bed: SwitchBed) -> list[Figure]:
 
 async def stuck_egress(bed: SwitchBed) -> list[Figure]:
     """One port's partner gives no credits at all; pairs without it go on."""
-    stuck, victims = PORTS - 1, [(0, 1), (1, 0)]
-    bed.ports[stuck].starve(*range(3))
-    for source in (2, 3):
+    bed.ports[HOT].starve(*TlpClass)
+    for flow in TO_HOT:
         for _ in range(200):
-            bed.send(source, write(source, stuck, 64))
+            bed.send(flow[0], write(*flow, 64))
     await ClockCycles(bed.dut.clk, 500)
     for port in bed.ports:
         port.source.restart()
         port.sink.restart()
-    for source, target in victims:
+    for source, target in BESIDE:
         for _ in range(BEATS // 2):
             bed.send(source, write(source, target, 64))
     await ClockCycles(bed.dut.clk, BEATS + 200)
-    ratio = used_over_needed(bed, [target for _, target in victims])
-    assert all(bed.ports[target].sink.segments == 8 * (BEATS // 2) for _, target in victims)
+    ratio = used_over_needed(bed, [target for _, target in BESIDE])
+    assert all(bed.ports[target].sink.segments == 8 * (BEATS // 2) for _, target in BESIDE)
     await bed.drain()
     return [("256 B writes beside a stuck egress", "used/needed", round(ratio, 6), 1.0, "ratio")]
 
@@ -170,9 +157,11 @@ async def rate(dut):
     await bed.configure(bed.tree())
     rows = await alone(bed, "64 B write", lambda s, t: write(s, t, 16))
     rows += await alone(bed, "256 B write", lambda s, t: write(s, t, 64))
-    rows += await pairs(bed, "256 B writes", lambda s, t: write(s, t, 64), 8)
-    rows += await pairs(bed, "128 B completions", lambda s, t: completion(s, t, 32), 4)
-    rows += await pairs(bed, "64 B completions", lambda s, t: completion(s, t, 16), 2)
+    # Gen5 x16 carries 57.6 GB/s of payload in such writes: 63.0 x 256 / (256 + 16 + 8).
+    rows += await pairs(bed, "256 B writes", write, 64, " (Gen5 x16: 57.6 GB/s)")
+    rows += await pairs(bed, "128 B completions", completion, 32)
+    rows += await pairs(bed, "64 B completions", completion, 16, " (verilog-pcie: 1)")
+    rows += await random_lengths(bed)
     rows += await hot_egress(bed)
     rows += await stuck_egress(bed)
     write_rows(rows)

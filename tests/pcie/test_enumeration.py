@@ -2,17 +2,16 @@
 
 import pytest
 
-from hdl.pcie import Switch
-from tb.pcie.switch_tree import SwitchTree
-from tb.simulate import simulate
+from tb.pcie.simulators import switch_simulator, tree_simulator
+from tb.simulate import run
 
 
 @pytest.mark.parametrize(
-    ("ports", "segments"), [(3, 1), pytest.param(4, 2, marks=pytest.mark.long)]
+    ("ports", "segments"), [(3, 1), pytest.param(4, 4, marks=pytest.mark.long)]
 )
 def test_switch(ports, segments, run_dir):
-    simulate(
-        Switch(ports=ports, segments=segments),
+    run(
+        switch_simulator(ports, segments),
         name="switch",
         testbench="tb.pcie.enumeration_tb",
         run_dir=run_dir,
@@ -26,8 +25,8 @@ def test_switch(ports, segments, run_dir):
 
 
 def test_tree(run_dir):
-    simulate(
-        SwitchTree(ports=3, segments=1),
+    run(
+        tree_simulator(3, 1),
         name="switch_tree",
         testbench="tb.pcie.enumeration_tb",
         run_dir=run_dir,
