@@ -143,6 +143,7 @@ class FaultBed(SwitchBed):
             await self.until(f"ports__{number}__rx_drained", 1)
         await FallingEdge(self.dut.clk)
         for number in numbers:
+            assert not self.dut[f"ports__{number}__tx__valid"].value, "sends without a link"
             self.set_link(number, True)
         await ClockCycles(self.dut.clk, 16)
 
@@ -222,7 +223,5 @@ class FaultBed(SwitchBed):
         self.model = SwitchModel(functions, max_payload_bytes=FUNCTION["max_payload_bytes"])
         self.order = OrderChecker(by_traffic_class=False)
         self.maybe.clear()
-        await ClockCycles(self.dut.clk, 200)  # in which nothing may come
-        for number in range(self.port_count):
-            self.set_link(number, True)
-        await ClockCycles(self.dut.clk, 16)
+        await ClockCycles(self.dut.clk, 200)
+        await self.lift(*range(self.port_count))
