@@ -207,7 +207,7 @@ async def after_reset_requests_are_refused(dut):
     checker = await begin(dut)
     bridges = [Bridge(link_up=True) for _ in range(PORT_COUNT)]
     await checker.configure(bridges)
-    await checker.play([random_tlp(PORT, random_bridges(PORT_COUNT)) for _ in range(200)])
+    await checker.play([random_tlp(PORT, random_bridges(PORT_COUNT)) for _ in range(800)])
     below = {Rule.MESSAGE_TO_ROOT, Rule.MESSAGE_LOCAL, Rule.MESSAGE_GATHER, Rule.UPSTREAM}
     above = {Rule.CONFIGURATION, Rule.MESSAGE_BROADCAST, Rule.MESSAGE_LOCAL}
     allowed = below if PORT else above
