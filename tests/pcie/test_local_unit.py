@@ -13,8 +13,7 @@ ANSWER_ROWS = 16
 
 
 @pytest.mark.parametrize(
-    ("port_count", "segment_count"),
-    [(3, 4), (4, 1), pytest.param(8, 1, marks=pytest.mark.long)],
+    ("port_count", "segment_count"), [(3, 4), pytest.param(8, 1, marks=pytest.mark.long)]
 )
 def test_local_unit(port_count, segment_count, run_dir):
     simulator = build(
