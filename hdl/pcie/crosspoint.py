@@ -304,9 +304,6 @@ class Crosspoint(wiring.Component):
             m.d.comb += begun[n].eq(lane.valid & ~found)
             m.d.comb += head.lanes[n].valid.eq(Mux(goes, lane.valid, begun[n]))
         m.d.comb += head.allowed.eq(goes | begun.any())
-        # What goes on with a TLP is `needs.first` with and without the rest of the row.
-        with m.If(~goes):
-            m.d.comb += [head.needs.headers.eq(0), head.needs.cost.eq(0)]
 
     def _free(self, m: Module) -> None:
         """Count the credits of what was taken, in a cycle of its own."""

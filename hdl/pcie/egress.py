@@ -157,6 +157,7 @@ class Egress(wiring.Component):
         has_lanes = Signal(every)  # what waits for others of its crosspoint may not show any
         allowed = Signal(every)
         begins = Signal(every)
+        begins_any = Signal(every)
         ends_first = Signal(every)
         ends_all = Signal(every)
         covered_first = Signal(every)
@@ -166,6 +167,7 @@ class Egress(wiring.Component):
         for q, head in enumerate(heads):
             number = classes[q]
             firsts.append((begins[q], head.needs.first_cost & begins[q].replicate(9)))
+            # What the rest of the row asks for, whether all of it is offered or not.
             alls.append((head.needs.headers, head.needs.cost))
             available = self.available[number]
             spent = self.spend[number]
@@ -186,7 +188,9 @@ class Egress(wiring.Component):
                 valid[q].eq(head.valid),
                 has_lanes[q].eq(head.valid & Cat(lane.valid for lane in lanes).any()),
                 allowed[q].eq(head.allowed),
-                begins[q].eq((sops & head.needs.first).any()),
+                # From registers: what is not offered is not among `first`, and `lanes` come late.
+                begins[q].eq((Cat(lane.sop for lane in lanes) & head.needs.first).any()),
+                begins_any[q].eq(sops.any()),
                 ends_first[q].eq(eops.any()),
                 ends_all[q].eq((eops & ~beyond).any()),
                 covered_first[q].eq(covers(firsts[q])),
@@ -253,7 +257,8 @@ class Egress(wiring.Component):
             )
         m.d.sync += [self.taken.eq(chosen), taken_lanes.eq(select_one_hot(chosen, takes))]
 
-        self._spend(m, chosen, firsts, alls, whole)
+        # Of a row whose rest is not offered, only what continues a TLP is taken: that is paid for.
+        self._spend(m, chosen, firsts, alls, whole & begins_any)
         for number, name in enumerate(TlpClass.__members__):
             reservation = CreditReservation(
                 source_count=self.source_count, patience=self.quantum_rows

@@ -135,7 +135,8 @@ def HeadSignature(segment_count: int) -> wiring.Signature:
     lanes : Out(RowLayout)
         What is left of the row: lanes that were taken are no longer valid in it.
     needs : Out(HeadNeedsLayout(segment_count))
-        Always :func:`needs_of` ``lanes``, registered as well.
+        :func:`needs_of` all that is left of the row, registered. It is that of ``lanes`` but for
+        ``headers`` and ``cost`` while a part of the row may not go and is not in them.
     take : In(segment_count)
         Lanes to take now: all valid ones, or ``needs.first``, or none. Several heads, also of one
         crosspoint, may be taken in a cycle. The segments are on the crosspoint's ``segments``
