@@ -18,10 +18,19 @@ _ATOMIC_DWORDS = {
 }
 # Registers of a port's function that no error and no link changes.
 _QUIET_REGISTERS = [0x0, 0x2, 0x3, 0x6, 0x8, 0x9, 0xA, 0xB, 0xD]
+# Of these, what cannot be written: requests are routed while those in front of them are served.
+_CONSTANTS = [0x0, 0x2]
 # Messages that no port acts on: vendor-defined, and latency tolerance reporting.
 _QUIET_CODES = [0x7E, 0x7F, 0x10]
 # Lengths in DW: of reads and writes that are usual, and around segments and beats.
 _LENGTHS = [1, 1, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 128]
+
+# Fields that mean something in TLPs of some kinds only.
+_NOTHING = {
+    name: 0
+    for name in ("target", "register", "completer", "status", "byte_count", "lower_address")
+    + ("code", "vendor", "message_payload")
+}
 
 
 def _length(longest: int) -> int:
@@ -55,7 +64,7 @@ def _fields(tlp: Tlp, longest: int) -> dict[str, Any]:
             "no_snoop": False,
             "relaxed_ordering": False,
             "id_ordering": False,
-            "register": random.choice(_QUIET_REGISTERS),
+            "register": random.choice(_QUIET_REGISTERS if tlp.data is None else _CONSTANTS),
             **_enables(1),
         }
     if tlp.is_completion:
@@ -100,9 +109,10 @@ def well_formed(tlp: Tlp, longest: int) -> Tlp:
     """
     kind = tlp.kind
     if kind not in Kind.__members__.values():
-        kind = random.choice([Kind.MEMORY, Kind.COMPLETION])
-        tlp = replace(tlp, kind=kind)
-    if kind == Kind.MEMORY_LOCKED:
+        kind = Kind.MEMORY
+        tlp = replace(tlp, kind=kind, **_NOTHING)
+    if kind in (Kind.MEMORY_LOCKED, Kind.CONFIGURATION_0):
+        # A write of Type 0 changes the number of the upstream port.
         tlp = replace(tlp, data=None)
     if kind in _ATOMIC_DWORDS:
         tlp = replace(tlp, data=b"")
@@ -110,6 +120,7 @@ def well_formed(tlp: Tlp, longest: int) -> Tlp:
     has_digest = random.random() < 0.1
     return replace(
         tlp,
+        tag=tlp.tag & 0x3FF,  # what the log of a header can hold
         data=None if tlp.data is None else random.randbytes(4 * tlp.length),
         poisoned=tlp.poisoned and tlp.data is not None,
         digest=random.randbytes(4) if has_digest else None,
