@@ -3,7 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from amaranth.back import rtlil, verilog
+from amaranth.back import (
+    rtlil,  # pyright: ignore[reportAttributeAccessIssue]  # not in the stubs
+    verilog,
+)
 from amaranth.lib import wiring
 
 __all__ = ["to_verilog"]
@@ -78,4 +81,6 @@ def to_verilog(component: wiring.Component, *, name: str) -> str:
     Submodules that are the same are written once. The text is the same on every run.
     """
     text = rtlil.convert(component, name=name, emit_src=False)
-    return verilog._convert_rtlil_text(_merge(text))
+    # There is no public way from RTLIL to Verilog; the version of Amaranth is pinned.
+    convert = verilog._convert_rtlil_text  # pyright: ignore[reportAttributeAccessIssue]
+    return convert(_merge(text))

@@ -26,11 +26,9 @@ _QUIET_CODES = [0x7E, 0x7F, 0x10]
 _LENGTHS = [1, 1, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 128]
 
 # Fields that mean something in TLPs of some kinds only.
-_NOTHING = {
-    name: 0
-    for name in ("target", "register", "completer", "status", "byte_count", "lower_address")
-    + ("code", "vendor", "message_payload")
-}
+_OF_SOME_KINDS = ["target", "register", "completer", "status", "byte_count", "lower_address"]
+_OF_SOME_KINDS += ["code", "vendor", "message_payload"]
+_NOTHING: dict[str, Any] = dict.fromkeys(_OF_SOME_KINDS, 0)
 
 
 def _length(longest: int) -> int:
