@@ -14,22 +14,11 @@ from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import Verilator, VerilatorControlFile
 from filelock import FileLock
 
+from hdl.export import LINT_OFF
+
 __all__ = ["BUILD", "MissingToolError", "build", "require", "run", "simulate"]
 
 BUILD = Path(__file__).resolve().parent.parent / "build"
-
-# What the Verilog that Amaranth writes trips over; every other Verilator warning is an error.
-LINT_OFF = [
-    "ALWNEVER",
-    "ASCRANGE",
-    "CASEINCOMPLETE",
-    "CASEOVERLAP",
-    "CMPCONST",
-    "UNOPTFLAT",
-    "UNSIGNED",
-    "WIDTHEXPAND",
-    "WIDTHTRUNC",
-]
 
 
 class MissingToolError(RuntimeError):
