@@ -13,7 +13,7 @@ from .containment import Containment
 from .error_log import ErrorLog
 from .parts import ConfigAccessSignature, ErrorEventsLayout, ReportLayout
 from .reporter import Reporter
-from .route import BridgeLayout
+from .route import BridgeLayout, check_ports
 from .tlp import TlpType
 
 __all__ = ["BridgeFunction", "CapturedLayout"]
@@ -116,8 +116,7 @@ class BridgeFunction(wiring.Component):
         max_link_speed: int,
         max_link_width: int,
     ):
-        if not 2 <= port_count <= 8:
-            raise ValueError(f"port_count must be 2 to 8, not {port_count!r}")
+        check_ports(port_count)
         if not 0 <= port < port_count:
             raise ValueError(f"port must be 0 to {port_count - 1}, not {port!r}")
         for name, value, bits in (

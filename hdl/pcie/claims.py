@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .route import BridgeLayout
+from .route import BridgeLayout, check_ports
 from .tlp import TlpHeaderLayout, TlpType, payload_dwords
 
 __all__ = ["Claims", "ClaimsLayout"]
@@ -92,10 +92,7 @@ class Claims(wiring.Component):
     claims: data.View
 
     def __init__(self, *, port_count: int, port: int):
-        if not 2 <= port_count <= 8:
-            raise ValueError(f"port_count must be 2 to 8, not {port_count!r}")
-        if not 0 <= port < port_count:
-            raise ValueError(f"port must be less than {port_count}, not {port!r}")
+        check_ports(port_count, port)
         self.port_count = port_count
         self.port = port
         super().__init__(

@@ -13,6 +13,7 @@ from .egress import Egress
 from .parts import CreditAmountsLayout, DeadRowLayout
 from .port import CreditCountsLayout
 from .receive_credits import RETURNED_BITS
+from .route import check_ports
 from .tlp import CLASS_COUNT, TlpBeatLayout
 
 __all__ = ["Column", "give_credits"]
@@ -100,8 +101,7 @@ class Column(wiring.Component):
         credits: Sequence[Sequence[int]],
         answer_rows: int,
     ):
-        if not 2 <= port_count <= 8:
-            raise ValueError(f"port_count must be 2 to 8, not {port_count!r}")
+        check_ports(port_count)
         beat = TlpBeatLayout(segment_count)
         self.port_count = port_count
         self.segment_count = segment_count

@@ -11,7 +11,7 @@ from .answer_room import AnswerRoom
 from .bridge_function import CapturedLayout
 from .local_column import DeadRequestLayout
 from .parts import ConfigAccessSignature, LocalRequestLayout
-from .route import BridgeLayout
+from .route import BridgeLayout, check_ports
 from .rules import Action, Rule
 from .tlp import CompletionStatus, TlpHeaderLayout, TlpType
 
@@ -150,8 +150,7 @@ class Completer(wiring.Component):
     o: Any
 
     def __init__(self, *, port_count: int, row_count: int):
-        if not 2 <= port_count <= 8:
-            raise ValueError(f"port_count must be 2 to 8, not {port_count!r}")
+        check_ports(port_count)
         self.port_count = port_count
         self._room = AnswerRoom(port_count=port_count, row_count=row_count)
         request = stream.Signature(LocalRequestLayout(port_count))

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .claims import ClaimsLayout
-from .route import BridgeLayout, RouteLayout
+from .route import BridgeLayout, RouteLayout, check_ports
 from .rules import Action, Rule
 from .tlp import TlpClass, TlpHeaderLayout, TlpType, class_of
 
@@ -58,10 +58,7 @@ class Decision(wiring.Component):
     route: data.View
 
     def __init__(self, *, port_count: int, port: int):
-        if not 2 <= port_count <= 8:
-            raise ValueError(f"port_count must be 2 to 8, not {port_count!r}")
-        if not 0 <= port < port_count:
-            raise ValueError(f"port must be less than {port_count}, not {port!r}")
+        check_ports(port_count, port)
         self.port_count = port_count
         self.port = port
         super().__init__(

@@ -15,7 +15,7 @@ from .message_parts import MessageCode, MessageLayout, function_number, message_
 from .parts import ReportLayout
 from .power_off import PowerOff
 from .report_mux import ReportMux
-from .route import BridgeLayout
+from .route import BridgeLayout, check_ports
 from .tlp import TlpType
 
 __all__ = ["MessageUnit"]
@@ -70,8 +70,7 @@ class MessageUnit(wiring.Component):
     o: stream.Interface
 
     def __init__(self, *, port_count: int, row_count: int):
-        if not 2 <= port_count <= 8:
-            raise ValueError(f"port_count must be 2 to 8, not {port_count!r}")
+        check_ports(port_count)
         self.port_count = port_count
         self._room = AnswerRoom(port_count=port_count, row_count=row_count)
         super().__init__(

@@ -7,7 +7,15 @@ from amaranth.lib import data
 
 from .rules import Action, Rule
 
-__all__ = ["AcsLayout", "BridgeLayout", "RouteLayout"]
+__all__ = ["AcsLayout", "BridgeLayout", "RouteLayout", "check_ports"]
+
+
+def check_ports(port_count: int, port: int = 0) -> None:
+    """Refuse numbers of ports that no switch here has, and a port that is none of them."""
+    if not 2 <= port_count <= 8:
+        raise ValueError(f"port_count must be 2 to 8, not {port_count!r}")
+    if not 0 <= port < port_count:
+        raise ValueError(f"port must be less than {port_count}, not {port!r}")
 
 
 class AcsLayout(data.StructLayout):

@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .parts import RoutedBeatLayout
+from .route import check_ports
 from .rules import Action, Rule
 
 __all__ = ["RouteCounter", "RouteCountsLayout"]
@@ -66,8 +67,7 @@ class RouteCounter(wiring.Component):
     counts: data.View
 
     def __init__(self, *, port_count: int, segment_count: int):
-        if not 2 <= port_count <= 8:
-            raise ValueError(f"port_count must be 2 to 8, not {port_count!r}")
+        check_ports(port_count)
         self.port_count = port_count
         self.segment_count = segment_count
         super().__init__(

@@ -10,7 +10,7 @@ from ..bits import select_one_hot
 from .claims import Claims, ClaimsLayout
 from .decision import Decision
 from .parts import RoutedBeatLayout
-from .route import BridgeLayout, RouteLayout
+from .route import BridgeLayout, RouteLayout, check_ports
 from .tlp import TlpBeatLayout, TlpType
 
 __all__ = ["Router"]
@@ -68,10 +68,7 @@ class Router(wiring.Component):
     o: data.View
 
     def __init__(self, *, port_count: int, segment_count: int, port: int):
-        if not 2 <= port_count <= 8:
-            raise ValueError(f"port_count must be 2 to 8, not {port_count!r}")
-        if not 0 <= port < port_count:
-            raise ValueError(f"port must be less than {port_count}, not {port!r}")
+        check_ports(port_count, port)
         self.port_count = port_count
         self.segment_count = segment_count
         self.port = port

@@ -7,9 +7,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
 from ..register import AxiLiteSignature, Counter, RegisterFile, RegisterTable
-from .route_counter import RouteCountsLayout
+from .route import check_ports
 
-__all__ = ["PORT_COUNTS", "PortCountsLayout", "SwitchCounters", "counter_table"]
+__all__ = ["COUNTERS", "PORT_COUNTS", "PortCountsLayout", "SwitchCounters", "counter_table"]
 
 #: Name and meaning of each counter that every port has.
 PORT_COUNTS = {
@@ -44,6 +44,10 @@ def counter_table(ports: int, segments: int) -> RegisterTable:
             for name, meaning in PORT_COUNTS.items()
         ),
     )
+
+
+#: Table of the documentation: fewer ports have fewer elements, at other addresses.
+COUNTERS = counter_table(8, 4)
 
 
 class SwitchCounters(wiring.Component):
@@ -83,9 +87,9 @@ class SwitchCounters(wiring.Component):
     bus: Any
 
     def __init__(self, *, port_count: int, segment_count: int):
-        RouteCountsLayout(segment_count)
-        if not 2 <= port_count <= 8:
-            raise ValueError(f"port_count must be 2 to 8, not {port_count!r}")
+        if segment_count not in (1, 2, 4):
+            raise ValueError(f"segments must be 1, 2 or 4, not {segment_count!r}")
+        check_ports(port_count)
         table = counter_table(port_count, segment_count)
         self.address_bits = table.address_bits
         self._file = RegisterFile(table=table, address_bits=table.address_bits)

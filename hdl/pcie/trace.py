@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..bits import select_one_hot
 from ..stream import Queue
 from .parts import RoutedBeatLayout
+from .route import check_ports
 from .rules import Action, Rule
 from .tlp import TlpHeaderLayout, TlpType
 
@@ -124,10 +125,7 @@ class Tracer(wiring.Component):
     lost: Signal
 
     def __init__(self, *, port_count: int, segment_count: int, port: int, depth: int):
-        if not 2 <= port_count <= 8:
-            raise ValueError(f"port_count must be 2 to 8, not {port_count!r}")
-        if not 0 <= port < port_count:
-            raise ValueError(f"port must be less than {port_count}, not {port!r}")
+        check_ports(port_count, port)
         if depth < 2:
             raise ValueError(f"depth must be 2 or more, not {depth!r}")
         self.port_count = port_count

@@ -10,24 +10,12 @@ from hdl.pcie.port import CreditCountsLayout
 from sim.pcie import CreditGateModel
 from tb.stream import start
 
+from .credit_amounts import KINDS, pack, unpack
+
 LIMITS = CreditCountsLayout()
 AVAILABLE = CreditAmountsLayout(13, 17)
 SPEND = CreditAmountsLayout(3, 11)
-KINDS = ("headers", "data")
 MOST = {"headers": 4, "data": 1024}
-
-
-def pack(layout, values: list[int]) -> int:
-    """Bits of six amounts, in the order of ``tx_infinite``."""
-    return layout.const(
-        [dict(zip(KINDS, values[2 * n : 2 * n + 2], strict=True)) for n in range(3)]
-    ).as_bits()
-
-
-def unpack(layout, bits: int) -> list[int]:
-    """Six amounts out of their bits."""
-    view = layout.from_bits(bits)
-    return [view[n][kind] for n in range(3) for kind in KINDS]
 
 
 class Bench:

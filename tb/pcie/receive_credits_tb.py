@@ -11,6 +11,8 @@ from hdl.pcie.port import CreditCountsLayout
 from sim.pcie import ReceiveCreditsModel
 from tb.stream import start
 
+from .credit_amounts import pack, unpack
+
 SOURCE_COUNT = int(os.environ["SOURCE_COUNT"])
 ADVERTISED = [int(word) for word in os.environ["ADVERTISED"].split(",")]
 #: Cycles from ``returned`` to ``room``.
@@ -18,20 +20,7 @@ DELAY = 2 if SOURCE_COUNT <= 4 else 3
 ROOM = CreditAmountsLayout(12, 16)
 COUNTS = CreditCountsLayout()
 RETURNED = CreditAmountsLayout(3, 11)
-KINDS = ("headers", "data")
 MOST = (7, 2047) * 3
-
-
-def pack(layout, values: list[int]) -> int:
-    """Bits of six amounts."""
-    pairs = [dict(zip(KINDS, values[2 * n : 2 * n + 2], strict=True)) for n in range(3)]
-    return layout.const(pairs).as_bits()
-
-
-def unpack(layout, bits: int) -> list[int]:
-    """Six amounts out of their bits."""
-    view = layout.from_bits(bits)
-    return [view[n][kind] for n in range(3) for kind in KINDS]
 
 
 class Bench:

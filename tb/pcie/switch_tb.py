@@ -9,8 +9,9 @@ import random
 import cocotb
 from cocotb.triggers import ClockCycles
 
+from .observed_bed import ObservedBed
 from .route_cases import random_bridges
-from .switch_bed import SwitchBed, random_limits, starve_at_random
+from .switch_bed import random_limits, starve_at_random
 from .traffic import random_traffic
 
 PORTS = int(os.environ["PORTS"])
@@ -28,7 +29,7 @@ def chance(probability: float):
 @cocotb.test(timeout_time=1, timeout_unit="sec")
 async def every_tlp_ends_where_the_model_says(dut):
     """All types, inside and outside of windows, with any ACS settings and starved of credits."""
-    bed = SwitchBed(
+    bed = ObservedBed(
         dut,
         PORTS,
         SEGMENTS,
@@ -50,4 +51,6 @@ async def every_tlp_ends_where_the_model_says(dut):
             await ClockCycles(dut.clk, 50)
         starving.cancel()
         await bed.drain()
+    assert bed.recorded > TLPS // 2
+    await bed.check_counters()
     dut._log.info("rules met: %s", {rule.name: n for rule, n in bed.rules.items()})
