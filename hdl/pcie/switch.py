@@ -19,17 +19,24 @@ from .switch_counters import SwitchCounters
 from .tlp import CLASS_COUNT, TlpClass
 from .trace import Tracer, TraceRecordLayout
 
-__all__ = ["CREDITS", "Switch"]
-
-#: Header and data credits that each port advertises by default, by class. 512 data credits are
-#: 8 KB: 64 beats of 128 bytes, twice the cycles that a credit is on its way at most.
-CREDITS = ((64, 512), (64, 64), (64, 512))
+__all__ = ["Switch", "default_credits"]
 
 #: TLPs of each class that the switch's own queue to each port holds.
 ANSWER_ROWS = 8
 
 #: Beats that the trace of each port keeps until they are read.
 TRACE_BEATS = 16
+
+
+def default_credits(segments: int) -> tuple[tuple[int, int], ...]:
+    """Header and data credits that a port of ``segments`` a beat advertises, by class.
+
+    512 data credits are 8 KB: 64 beats of 128 bytes, twice the cycles that a credit is on its way
+    at most. 16 reads a segment are 16 cycles of nothing but reads, twice as many as completions of
+    64 bytes could answer.
+    """
+    reads = 16 * segments
+    return ((64, 512), (reads, reads), (64, 512))
 
 
 class Switch(wiring.Component):
@@ -54,9 +61,9 @@ class Switch(wiring.Component):
         Number of ports, 2 to 8.
     segments : int
         Segments a beat: 1, 2 or 4.
-    credits : sequence
+    credits : sequence, optional
         (headers, data) that each port advertises of posted, non-posted, completion: 1 to 127 and
-        1 to 2047, what flow control counts without scaling.
+        1 to 2047, what flow control counts without scaling; else :func:`default_credits`.
     max_payload_bytes : int
         Largest payload, a power of two from 128 to 4096.
     vendor_id, device_id, revision_id : int
@@ -89,7 +96,7 @@ class Switch(wiring.Component):
         *,
         ports: int,
         segments: int,
-        credits: Sequence[Sequence[int]] = CREDITS,
+        credits: Sequence[Sequence[int]] | None = None,
         max_payload_bytes: int = 512,
         vendor_id: int = 0x1D1D,
         device_id: int = 0x0920,
@@ -99,6 +106,9 @@ class Switch(wiring.Component):
     ):
         if not 2 <= ports <= 8:
             raise ValueError(f"ports must be 2 to 8, not {ports!r}")
+        if segments not in (1, 2, 4):
+            raise ValueError(f"segments must be 1, 2 or 4, not {segments!r}")
+        credits = default_credits(segments) if credits is None else credits
         self.port_count = ports
         self.segment_count = segments
         self.credits = tuple((headers, units) for headers, units in credits)
@@ -114,20 +124,16 @@ class Switch(wiring.Component):
                 f"not {credits!r}"
             )
         self.max_payload_bytes = max_payload_bytes
-        self.functions = [
-            BridgeFunction(
-                port=port,
-                port_count=ports,
-                vendor_id=vendor_id,
-                device_id=device_id,
-                revision_id=revision_id,
-                max_payload_bytes=max_payload_bytes,
-                max_link_speed=max_link_speed,
-                max_link_width=max_link_width,
-            )
-            for port in range(ports)
-        ]
-        self._counters = SwitchCounters(port_count=ports, segment_count=segments)
+        self._identity = {
+            "vendor_id": vendor_id,
+            "device_id": device_id,
+            "revision_id": revision_id,
+            "max_link_speed": max_link_speed,
+            "max_link_width": max_link_width,
+        }
+        self._size = {"port_count": ports, "segment_count": segments}
+        self.functions = [self._function(port) for port in range(ports)]
+        self._counters = SwitchCounters(**self._size)
         super().__init__(
             {
                 "ports": Out(TlpPortSignature(segments)).array(ports),
@@ -136,28 +142,62 @@ class Switch(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
-        m = Module()
-        numbers = range(self.port_count)
-        size = {"port_count": self.port_count, "segment_count": self.segment_count}
-        m.submodules.local = local = LocalUnit(
-            **size,
+    def _function(self, port: int) -> BridgeFunction:
+        return BridgeFunction(
+            port=port,
+            port_count=self.port_count,
+            max_payload_bytes=self.max_payload_bytes,
+            **self._identity,
+        )
+
+    def _ingress(self, port: int) -> Ingress:
+        return Ingress(
+            port=port,
+            **self._size,
+            credits=self.credits,
+            max_payload_bytes=self.max_payload_bytes,
+        )
+
+    def _column(self) -> Column:
+        return Column(**self._size, credits=self.credits, answer_rows=ANSWER_ROWS)
+
+    def _local(self) -> LocalUnit:
+        return LocalUnit(
+            **self._size,
             nonposted_rows=self.credits[TlpClass.NON_POSTED.value][0],
             posted_rows=self.credits[TlpClass.POSTED.value][0],
             answer_rows=ANSWER_ROWS,
         )
+
+    def _tracer(self, port: int) -> Tracer:
+        return Tracer(**self._size, port=port, depth=TRACE_BEATS)
+
+    def depth_parts(self) -> dict[str, tuple[int, wiring.Component]]:
+        """List the parts between whose registers all paths are: see :mod:`fpga.in_parts`.
+
+        Those of the downstream ports differ from each other by constants.
+        """
+        others = self.port_count - 1
+        return {
+            "upstream ingress": (1, self._ingress(0)),
+            "downstream ingress": (others, self._ingress(1)),
+            "column": (self.port_count, self._column()),
+            "local unit": (1, self._local()),
+            "upstream function": (1, self._function(0)),
+            "downstream function": (others, self._function(1)),
+            "tracer": (self.port_count, self._tracer(0)),
+            "route counter": (self.port_count, RouteCounter(**self._size)),
+            "counters": (1, SwitchCounters(**self._size)),
+        }
+
+    def elaborate(self, platform):
+        m = Module()
+        numbers = range(self.port_count)
+        m.submodules.local = local = self._local()
         m.submodules.counters = counters = self._counters
         wiring.connect(m, wiring.flipped(self.counters), counters.bus)
-        ingresses = [
-            Ingress(
-                port=port,
-                **size,
-                credits=self.credits,
-                max_payload_bytes=self.max_payload_bytes,
-            )
-            for port in numbers
-        ]
-        columns = [Column(**size, credits=self.credits, answer_rows=ANSWER_ROWS) for _ in numbers]
+        ingresses = [self._ingress(port) for port in numbers]
+        columns = [self._column() for _ in numbers]
         bridges = []
         for port in numbers:
             m.submodules[f"function_{port}"] = self.functions[port]
@@ -253,9 +293,8 @@ class Switch(wiring.Component):
 
     def _observe(self, m: Module, number: int, ingress: Ingress, counts: Any) -> None:
         """Trace and count what becomes of a port's TLPs."""
-        size = {"port_count": self.port_count, "segment_count": self.segment_count}
-        m.submodules[f"tracer_{number}"] = tracer = Tracer(**size, port=number, depth=TRACE_BEATS)
-        m.submodules[f"route_counter_{number}"] = counter = RouteCounter(**size)
+        m.submodules[f"tracer_{number}"] = tracer = self._tracer(number)
+        m.submodules[f"route_counter_{number}"] = counter = RouteCounter(**self._size)
         m.d.comb += [tracer.i.eq(ingress.o), counter.i.eq(ingress.o)]
         wiring.connect(m, tracer.o, wiring.flipped(self.trace[number]))
         tx = self.ports[number].tx

@@ -131,3 +131,24 @@ def test_refused_design_names_its_log(tmp_path, library):
     broken.write_text("library(x) { }")
     with pytest.raises(FlowError, match="fewer than two inverters"):
         measure(Parity(width=4), "depth", library=broken)
+
+
+class Board(wiring.Component):
+    """Design that lists its parts."""
+
+    def __init__(self):
+        super().__init__({})
+
+    def depth_parts(self):
+        return {"parity": (3, Parity(width=256)), "store": (1, Store(domain="comb"))}
+
+
+def test_depth_of_a_design_is_that_of_its_deepest_part(library):
+    whole = measure(Board(), "depth", library=library)
+    parity = measure(Parity(width=256), "depth", library=library)
+    store = measure(Store(domain="comb"), "depth", library=library)
+    assert whole.fo4 == parity.fo4 > store.fo4
+    assert whole.ff == 3 * parity.ff + store.ff
+    assert whole.details["parts"] == {"parity": parity.fo4, "store": store.fo4}
+    # The store's output is an inverter behind a memory that is read without a clock.
+    assert whole.details["unregistered_outputs"] == {"parity": [], "store": ["o"]}
