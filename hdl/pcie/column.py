@@ -181,3 +181,4 @@ class Column(wiring.Component):
         for name in ("first", "first_cost", "headers", "cost"):
             yield getattr(offered.needs, name).eq(getattr(head.needs, name))
         yield head.take.eq(offered.take)
+        yield head.whole.eq(offered.whole)

@@ -88,7 +88,7 @@ class Crosspoint(wiring.Component):
         Lanes of ``i`` that belong here: all lanes of a TLP or none.
     heads : Out(HeadSignature(segment_count)).array(3)
         First row of each queue, by :class:`TlpClass`. ``lanes`` may grow while a row waits: see
-        above. ``take`` must be 0 in lanes that are not valid. From registers to ``valid``,
+        above. ``take`` must be 0 while ``lanes`` has no valid one. From registers to ``valid``,
         ``allowed`` and ``lanes`` there are three gates; ``take`` has no combinational path out.
     segments : Out(array of 3 of array of segment_count of TlpSegmentLayout)
         Row, by class, of which lanes were taken in the cycle before; its other lanes mean nothing.
@@ -199,7 +199,11 @@ class Crosspoint(wiring.Component):
             ]
             self._store(m, c, members[c.value].any(), queue.pop)
         posted = queues[0]
-        m.d.comb += [self.heads[0].allowed.eq(1), posted.note.eq(Cat(t.before for t in turns))]
+        m.d.comb += [
+            self.heads[0].allowed.eq(1),
+            posted.whole.eq(self.heads[0].whole),
+            posted.note.eq(Cat(t.before for t in turns)),
+        ]
 
         # The run of posted rows of one requester, for ID-based Ordering.
         requester = Signal(16)
@@ -283,7 +287,7 @@ class Crosspoint(wiring.Component):
         m.d.comb += [
             ram.write_lanes.eq(writes),
             ram.write_data.eq(self.i.segments.as_value()),
-            ram.read_en.eq(self.heads[c.value].take.any()),
+            ram.read_en.eq(self.heads[c.value].take),
             self.segments[c.value].eq(ram.read_data),
         ]
         for address, moves in ((ram.write_address, writes), (ram.read_address, leaves)):
@@ -296,7 +300,11 @@ class Crosspoint(wiring.Component):
         head = self.heads[c.value]
         begun = Signal(self.segment_count, name=f"{c.name.lower()}_begun")
         goes = Signal(name=f"{c.name.lower()}_goes")
-        m.d.comb += goes.eq(~queue.head_note | turn.may_go)
+        # What continues a TLP, and may go alone, is all up to the first eop.
+        m.d.comb += [
+            goes.eq(~queue.head_note | turn.may_go),
+            queue.whole.eq(head.whole & goes),
+        ]
         found: Value = C(0, 1)
         for n in range(self.segment_count):
             lane = queue.head[n]
@@ -315,8 +323,9 @@ class Crosspoint(wiring.Component):
             ]
             for n in range(self.segment_count):
                 lane = head.lanes[n]
+                leaves = head.take & Mux(head.whole, lane.valid, head.needs.first[n])
                 m.d.sync += [
-                    ends[n].eq(head.take[n] & lane.eop),
-                    units[n].eq(Mux(head.take[n], lane.units, 0)),
+                    ends[n].eq(leaves & lane.eop),
+                    units[n].eq(Mux(leaves, lane.units, 0)),
                 ]
             m.d.sync += [freed.headers.eq(sum(ends)), freed.data.eq(sum(units))]

@@ -81,9 +81,9 @@ class Egress(wiring.Component):
     Members
     -------
     heads : In(HeadSignature(segment_count)).array(source_count, 3)
-        Queues by source and :class:`TlpClass`. ``take`` depends combinationally on ``heads``,
-        ``available`` and, while down, on ``port_up``. Rows of a TLP follow each other without a
-        pause, else ``o.valid`` may fall within it.
+        Queues by source and :class:`TlpClass`. ``take`` and ``whole`` depend combinationally on
+        ``heads``, ``available`` and, while down, on ``port_up``; ``take`` comes last. Rows of a TLP
+        follow each other without a pause, else ``o.valid`` may fall within it.
     segments : In(array of TlpSegmentLayout).array(source_count, 3)
         Rows, in the cycle after ``take``.
     available : In(CreditAmountsLayout(13, 17))
@@ -200,22 +200,27 @@ class Egress(wiring.Component):
         # Which queue. In the middle of a TLP there is no choice.
         waiting = Signal(every)  # could begin a TLP but for credits
         blocked = Signal(every)  # credits are kept for another
+        ready = Signal(every)  # could begin a TLP with credits for it
         starts = Signal(every)
+        kept = Signal(every)  # one-hot: goes on with its TLP
         locked = Signal()
         go = Signal()
         chosen = Signal(every)
         m.submodules.picker = picker = RoundRobinPicker(request_count=every)
         m.d.comb += [
             waiting.eq(valid & allowed & ~self.cut & ~(self.served & self.continues)),
-            starts.eq(waiting & Mux(self.is_down, non_posted, covered_first & ~blocked)),
+            # The credits are known last, so all else is asked before.
+            ready.eq(waiting & Mux(self.is_down, non_posted, ~blocked)),
+            starts.eq(ready & (covered_first | self.is_down.replicate(every))),
             locked.eq((self.served & self.continues).any()),
             go.eq(
                 (self.is_up & self.room.any())
                 | (self.is_down & ~self.dead_busy & (locked | ~self.port_up))
             ),
-            picker.requests.eq(starts),
-            picker.take.eq(go & ~locked),
-            chosen.eq(Mux(locked, self.served & valid, picker.grant) & go.replicate(every)),
+            kept.eq(self.served & valid & (go & locked).replicate(every)),
+            picker.requests.eq(starts & (go & ~locked).replicate(every)),
+            picker.take.eq(1),
+            chosen.eq(picker.grant | kept),
         ]
 
         # How much of its row.
@@ -230,7 +235,7 @@ class Egress(wiring.Component):
             ),
         ]
         takes_one = Signal()
-        m.d.comb += takes_one.eq(go & Mux(locked, (self.served & valid).any(), picker.granted))
+        m.d.comb += takes_one.eq(picker.granted | kept.any())
         with m.If(takes_one):
             m.d.sync += [
                 self.served.eq(chosen),
@@ -251,10 +256,12 @@ class Egress(wiring.Component):
         takes = []
         for q, head in enumerate(heads):
             lanes = Cat(head.lanes[n].valid for n in range(self.segment_count))
-            takes.append(Mux(whole[q] & ~self.cut[q], lanes, head.needs.first))
-            m.d.comb += head.take.eq(
-                takes[q] & (chosen[q] | dropped[q]).replicate(self.segment_count)
-            )
+            takes.append(Mux(head.whole, lanes, head.needs.first))
+            m.d.comb += [
+                # The grant comes last.
+                head.take.eq(picker.grant[q] | (kept[q] | dropped[q])),
+                head.whole.eq(whole[q] & ~self.cut[q]),
+            ]
         m.d.sync += [self.taken.eq(chosen), taken_lanes.eq(select_one_hot(chosen, takes))]
 
         # Of a row whose rest is not offered, only what continues a TLP is taken: that is paid for.

@@ -1,5 +1,7 @@
 """Queue of what is known of the rows of a crosspoint."""
 
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -35,13 +37,13 @@ class LaneQueue(wiring.Component):
     -------
     write : In(1), lanes : In(RowLayout), note : In(note_bits)
         A row with a valid lane; nothing checks that there is room.
-    take : In(segment_count)
-        Lanes of the head to take, of the valid ones.
+    take : In(1), whole : In(1)
+        Take what ``needs.first`` says of the head, or with ``whole`` all that is left. Only while
+        ``valid``. ``take`` may be late in the cycle.
     valid : Out(1), head : Out(RowLayout), head_note : Out(note_bits)
         First row, without the lanes that were taken; registered.
     needs : Out(HeadNeedsLayout(segment_count))
-        ``needs_of`` the head; registered. It follows ``take`` if that is all that is left, or what
-        ``needs.first`` says.
+        ``needs_of`` the head; registered.
     fresh : Out(1)
         The head is in its first cycle; registered.
     pop : Out(1)
@@ -52,6 +54,7 @@ class LaneQueue(wiring.Component):
     lanes: data.View
     note: Signal
     take: Signal
+    whole: Signal
     valid: Signal
     head: data.View
     head_note: Signal
@@ -67,7 +70,8 @@ class LaneQueue(wiring.Component):
                 "write": In(1),
                 "lanes": In(RowLayout(segment_count)),
                 "note": In(note_bits),
-                "take": In(segment_count),
+                "take": In(1),
+                "whole": In(1),
                 "valid": Out(1),
                 "head": Out(RowLayout(segment_count)),
                 "head_note": Out(note_bits),
@@ -98,41 +102,51 @@ class LaneQueue(wiring.Component):
         # the head, so a row that comes goes to the head or, past the RAM, to that register.
         second = Signal()
         waiting = Signal()
+        first_is_all = Signal(reset_less=True)
+        empties = Signal()  # if it is taken from
         advances = Signal()
         queues = Signal()
+        reads = Signal()
+
+        def moves(advance: Value) -> Value:
+            queue = self.write & (second | ~advance)
+            return Cat(advance, queue, Mux(second, advance & (waiting | self.write), queue))
+
+        # All is worked out for both cases before `take` tells which it is.
         m.d.comb += [
-            self.pop.eq(self.valid & ~(remaining & ~self.take).any()),
-            advances.eq(self.pop | ~self.valid),
-            queues.eq(self.write & (second | ~advances)),
             waiting.eq(ram.read_address != ram.write_address),
+            empties.eq(self.whole | first_is_all),
+            self.pop.eq(self.take & empties),
+            Cat(advances, queues, reads).eq(Mux(self.take, moves(empties), moves(~self.valid))),
             ram.write_lanes.eq(queues),
             ram.write_data.eq(Cat(lanes, self.note)),
-            ram.read_en.eq(Mux(second, advances & (waiting | self.write), queues)),
+            ram.read_en.eq(reads),
         ]
-        for address, moves in ((ram.write_address, queues), (ram.read_address, ram.read_en)):
+        for address, moved in ((ram.write_address, queues), (ram.read_address, reads)):
             pointer = Signal.like(address, name=f"{address.name}_pointer")
             m.d.comb += address.eq(pointer)
-            step(m, pointer, self.rows, moves)
+            step(m, pointer, self.rows, moved)
 
         row = Signal.like(head, name="row")
         m.d.comb += row.eq(Mux(second, ram.read_data, ram.write_data))
-        row_lanes = data.View(RowLayout(self.segment_count), row[: len(lanes)])
-        # What is asked for next is added up for both cases, before `take` tells which it is.
+        row_lanes: Any = data.View(RowLayout(self.segment_count), row[: len(lanes)])
+        m.d.sync += [self.fresh.eq(advances), second.eq(reads | (second & ~advances))]
+        with m.If(advances):
+            m.d.sync += [self.valid.eq(second | self.write), head.eq(row)]
+
+        # What is the head next and what it asks for: this row without `first`, or the one behind.
         needs = Signal(HeadNeedsLayout(self.segment_count), reset_less=True)
-        rest = Signal(RowLayout(self.segment_count))
+        rest: Any = Signal(RowLayout(self.segment_count))
         m.d.comb += [self.needs.eq(needs), Value.cast(rest).eq(head[: len(lanes)])]
         for n in range(self.segment_count):
             m.d.comb += rest[n].valid.eq(remaining[n] & ~needs.first[n])
-        m.d.sync += [self.fresh.eq(advances), second.eq(ram.read_en | (second & ~advances))]
-        with m.If(advances):
-            m.d.sync += [
-                self.valid.eq(second | self.write),
-                head.eq(row),
-                remaining.eq(Cat(lane.valid for lane in row_lanes)),
-                needs.eq(needs_of(row_lanes, self.segment_count)),
-            ]
-        with m.Else():
-            m.d.sync += remaining.eq(remaining & ~self.take)
-            with m.If(self.take.any()):
-                m.d.sync += needs.eq(needs_of(rest, self.segment_count))
+        choices = []
+        for choice in (rest, row_lanes):
+            left = Cat(lane.valid for lane in choice)
+            wants = needs_of(choice, self.segment_count)
+            choices.append(Cat(left, wants, (left & ~wants[: self.segment_count]) == 0))
+        with m.If(self.take | ~self.valid):
+            m.d.sync += Cat(remaining, Value.cast(needs), first_is_all).eq(
+                Mux(empties | ~self.valid, choices[1], choices[0])
+            )
         return m

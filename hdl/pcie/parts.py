@@ -137,10 +137,13 @@ def HeadSignature(segment_count: int) -> wiring.Signature:
     needs : Out(HeadNeedsLayout(segment_count))
         :func:`needs_of` all that is left of the row, registered. It is that of ``lanes`` but for
         ``headers`` and ``cost`` while a part of the row may not go and is not in them.
-    take : In(segment_count)
-        Lanes to take now: all valid ones, or ``needs.first``, or none. Several heads, also of one
-        crosspoint, may be taken in a cycle. The segments are on the crosspoint's ``segments``
-        in the next cycle. A TLP's later rows are taken whether ``allowed`` or not.
+    take : In(1)
+        Take lanes now: those of ``needs.first``, or with ``whole`` all valid ones; only while one
+        is valid. Several heads, also of one crosspoint, may be taken in a cycle. The segments are
+        on the crosspoint's ``segments`` in the next cycle. A TLP's later rows are taken whether
+        ``allowed`` or not.
+    whole : In(1)
+        See ``take``, which is known later in the cycle.
     """
     return wiring.Signature(
         {
@@ -148,7 +151,8 @@ def HeadSignature(segment_count: int) -> wiring.Signature:
             "allowed": Out(1),
             "lanes": Out(RowLayout(segment_count)),
             "needs": Out(HeadNeedsLayout(segment_count)),
-            "take": In(segment_count),
+            "take": In(1),
+            "whole": In(1),
         }
     )
 

@@ -176,7 +176,11 @@ class Bench:
         for tlp_class in TlpClass:
             offered = self._check_head(tlp_class)
             lanes = self.choose(tlp_class, offered) if offered else []
-            dut[f"heads__{tlp_class.value}__take"].value = sum(1 << lane for lane in lanes)
+            # By `whole`; where both come to the same, it may be either.
+            ways = enumerate((first_tlp, everything))
+            fits = [n for n, way in ways if not lanes or way(tlp_class, offered) == lanes]
+            dut[f"heads__{tlp_class.value}__take"].value = bool(lanes)
+            dut[f"heads__{tlp_class.value}__whole"].value = random.choice(fits)
             parts, headers, units = {}, 0, 0
             if lanes:
                 parts, headers, units = self.model.take(tlp_class, lanes)
@@ -255,7 +259,7 @@ async def begin(dut) -> Bench:
     dut.rst.value = 1
     dut.i.value = dut.select.value = 0
     for number in range(3):
-        dut[f"heads__{number}__take"].value = 0
+        dut[f"heads__{number}__take"].value = dut[f"heads__{number}__whole"].value = 0
     Clock(dut.clk, 2, unit="ns").start()
     await ClockCycles(dut.clk, 2)
     await FallingEdge(dut.clk)

@@ -43,6 +43,7 @@ class _Credited(wiring.Component):
     by_id: Signal
     other: Signal
     takes: Signal
+    whole: Signal
     follow: Signal
 
     def __init__(self, *, cover: bool = False):
@@ -58,6 +59,7 @@ class _Credited(wiring.Component):
                 "by_id": In(1),
                 "other": In(1),
                 "takes": In(3),
+                "whole": In(3),
                 "follow": In(1),
             }
         )
@@ -71,6 +73,7 @@ class _Credited(wiring.Component):
         for number, head in enumerate(crosspoint.heads):
             m.d.comb += [
                 head.take.eq(self.takes[number] & head.valid & head.allowed),
+                head.whole.eq(self.whole[number]),
                 pops[number].eq(head.take),
             ]
         inside = self._count(m, crosspoint, pops, rows)

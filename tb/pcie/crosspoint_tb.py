@@ -272,7 +272,7 @@ async def reset_within_anything_forgets_it(dut):
         dut.rst.value = 1
         dut.i.value = 0
         for number in range(3):
-            dut[f"heads__{number}__take"].value = 0
+            dut[f"heads__{number}__take"].value = dut[f"heads__{number}__whole"].value = 0
         await ClockCycles(dut.clk, 2)
         await FallingEdge(dut.clk)
         dut.rst.value = 0

@@ -17,6 +17,11 @@ __all__ = ["PROOFS"]
 _SOURCES = 2
 
 
+def _takes(head: Any, lane: int) -> Value:
+    """Whether ``lane`` of a head is taken."""
+    return head.take & Mux(head.whole, head.lanes[lane].valid, head.needs.first[lane])
+
+
 class _Environment(wiring.Component):
     """Crosspoints that offer anything well-formed, and credits that come as they like."""
 
@@ -78,7 +83,7 @@ class _Environment(wiring.Component):
                         Assume(lane.cost <= 256, "cost"),
                     ]
                     open_before = Mux(lane.valid, ~lane.eop, open_before)
-                    taken_open = Mux(head.take[n], ~lane.eop, taken_open)
+                    taken_open = Mux(_takes(head, n), ~lane.eop, taken_open)
                 m.d.comb += Assume(
                     ~head.valid | Cat(head.lanes[n].valid for n in lanes).any(), "lanes"
                 )
@@ -99,10 +104,10 @@ class _CreditsAndOrder(_Environment):
         expected = Signal(CreditAmountsLayout(3, 11))
         dropped = egress.cut
         for q, head in enumerate(heads):
-            m.d.comb += sent[q].eq(head.take.any() & ~dropped[q] & egress.is_up)
+            m.d.comb += sent[q].eq(head.take & ~dropped[q] & egress.is_up)
         for c in range(CLASS_COUNT):
             begun = [
-                (heads[q].take[n] & heads[q].lanes[n].sop & sent[q], heads[q].lanes[n].cost)
+                (_takes(heads[q], n) & heads[q].lanes[n].sop & sent[q], heads[q].lanes[n].cost)
                 for q in range(c, len(heads), CLASS_COUNT)
                 for n in lanes
             ]
@@ -125,6 +130,8 @@ class _CreditsAndOrder(_Environment):
                         Assert(spend <= getattr(self.left[c], name), "overdrawn"),
                         Assert(spend <= most[name], "more than a row can ask for"),
                     ]
+            for head in heads:
+                m.d.comb += Assert(~head.take | head.valid, "takes of an empty queue")
             m.d.comb += [
                 Assert(one_sent, "two rows in a cycle"),
                 Assert(~(egress.is_up & within.any()) | ~(sent & ~within).any(), "TLPs are mixed"),
@@ -167,7 +174,7 @@ class _PostedGoOn(_Environment):
             ]
             for q, other in enumerate(heads):
                 m.d.comb += Assume(~self.inside[q] | other.lanes[0].eop, "two rows")
-            with m.If(head.take.any()):
+            with m.If(head.take):
                 m.d.sync += waited.eq(0)
             with m.Else():
                 m.d.sync += waited.eq(waited + 1)
@@ -182,14 +189,10 @@ class _Covers(_Environment):
         m = super().elaborate(platform)
         head = self.heads[0][0]
         split = Signal()
-        with m.If(
-            (head.take == head.needs.first)
-            & head.take.any()
-            & (head.take != Cat(lane.valid for lane in (head.lanes[0], head.lanes[1])))
-        ):
+        with m.If(head.take & Cat(head.lanes[n].valid & ~_takes(head, n) for n in range(2)).any()):
             m.d.sync += split.eq(1)
         with m.If(~ResetSignal()):
-            m.d.comb += Cover(split & self.heads[1][0].take.any() & self.egress.is_up, "both")
+            m.d.comb += Cover(split & self.heads[1][0].take & self.egress.is_up, "both")
         return m
 
 

@@ -125,8 +125,8 @@ class FakeQueue:
         self.rows: deque[FakeRow] = deque()
         self.offered: dict[int, Lane] = {}
         self._needs = _offsets(HeadNeedsLayout(segment_count))
-        self._valid, self._allowed, self._lanes, self._needs_port, self._take = (
-            dut[name + member] for member in ("valid", "allowed", "lanes", "needs", "take")
+        self._valid, self._allowed, self._lanes, self._needs_port, self._take, self._whole = (
+            dut[name + member] for member in ("valid", "allowed", "lanes", "needs", "take", "whole")
         )
         self._segments = dut[f"segments__{source}__{tlp_class.value}"]
         self._drive()
@@ -135,11 +135,11 @@ class FakeQueue:
         """Take what was taken in the cycle that ends, and offer what is left."""
         if not self.rows:
             return
-        take = int(self._take.value)
-        if take:
-            self._check(take)
+        if self._take.value:
+            taken = self.offered if self._whole.value else self._first()
+            assert taken, "took of a row that offers nothing"
             row = self.rows[0]
-            lanes = [row.lanes.pop(n) for n in sorted(row.lanes) if take >> n & 1]
+            lanes = [row.lanes.pop(n) for n in sorted(taken)]
             # The other lanes of the row mean nothing.
             bits = random.getrandbits(SEGMENT_WIDTH * self.segment_count)
             for n, lane in self.offered.items():
@@ -158,15 +158,14 @@ class FakeQueue:
         self.rows.clear()
         self._drive()
 
-    def _check(self, take: int) -> None:
-        """Check that a take is all that is offered, or goes up to the first eop."""
-        first = 0
+    def _first(self) -> dict[int, Lane]:
+        """Lanes up to the first eop."""
+        first = {}
         for n, lane in sorted(self.offered.items()):
-            first |= 1 << n
+            first[n] = lane
             if lane.eop:
                 break
-        everything = sum(1 << n for n in self.offered)
-        assert take in (first, everything), f"took {take:b} of {everything:b}, first {first:b}"
+        return first
 
     def _drive(self) -> None:
         row = self.rows[0] if self.rows else None
@@ -181,8 +180,10 @@ class FakeQueue:
         lanes = needs = 0
         first_done = False
         headers = cost = 0
-        for place, (n, lane) in enumerate(self.offered.items()):
+        for n, lane in self.offered.items():
             lanes |= lane.as_head() << n * _LANE_WIDTH
+        # Of the whole row, also of what is not offered.
+        for place, (n, lane) in enumerate(sorted(row.lanes.items()) if row else ()):
             if not first_done:
                 needs |= 1 << n + self._needs["first"]
                 first_done = lane.eop
