@@ -138,12 +138,22 @@ class Sender:
 
 
 class Bench:
-    """The crosspoint and its model, cycle by cycle: all that comes out is foretold."""
+    """The crosspoint and its model, cycle by cycle: all that comes out is foretold.
+
+    Attributes
+    ----------
+    choose : Choice
+        What is taken of each head: what :func:`everything`, :func:`first_tlp` or :func:`nothing`
+        would take.
+    pick_whole : callable
+        Picks a value of ``whole`` where both come to the same.
+    """
 
     def __init__(self, dut: Any):
         self.dut = dut
         self.edge = FallingEdge(dut.clk)
         self.choose: Choice = everything
+        self.pick_whole: Callable[[list[int]], int] = random.choice
         self.reset()
 
     def reset(self) -> None:
@@ -176,11 +186,11 @@ class Bench:
         for tlp_class in TlpClass:
             offered = self._check_head(tlp_class)
             lanes = self.choose(tlp_class, offered) if offered else []
-            # By `whole`; where both come to the same, it may be either.
+            # By `whole`.
             ways = enumerate((first_tlp, everything))
             fits = [n for n, way in ways if not lanes or way(tlp_class, offered) == lanes]
             dut[f"heads__{tlp_class.value}__take"].value = bool(lanes)
-            dut[f"heads__{tlp_class.value}__whole"].value = random.choice(fits)
+            dut[f"heads__{tlp_class.value}__whole"].value = self.pick_whole(fits)
             parts, headers, units = {}, 0, 0
             if lanes:
                 parts, headers, units = self.model.take(tlp_class, lanes)

@@ -185,11 +185,13 @@ async def who_may_pass_a_posted_tlp(dut):
 
 
 @cocotb.test(timeout_time=20, timeout_unit="us")
-async def the_rest_of_a_tlp_does_not_wait(dut):
+@cocotb.parametrize(whole=[False, True])
+async def the_rest_of_a_tlp_does_not_wait(dut, whole):
     """Where a row ends a completion and begins one that has to wait, the end is offered alone."""
     if SEGMENT_COUNT == 1 or FEWEST_ROWS:
         return
     bench = await begin(dut)
+    bench.pick_whole = max if whole else min
     long = write_of(8 * SEGMENT_COUNT + 1, kind=Kind.COMPLETION)
     bench.choose = lambda tlp_class, offered: [] if tlp_class == TlpClass.POSTED else list(offered)
     # The beat in which the first completion ends has a posted TLP, then the second completion.
