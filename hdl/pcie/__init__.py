@@ -8,6 +8,7 @@ from .completer import AnswerLayout, Completer
 from .credit_gate import CreditGate
 from .crosspoint import Crosspoint
 from .egress import Egress
+from .fence import Fence
 from .ingress import Ingress
 from .interrupt_wires import InterruptWires
 from .local_column import DeadColumn, LocalColumn
@@ -22,6 +23,7 @@ from .refusals import Refusals
 from .report_mux import ReportMux
 from .route_counter import RouteCounter, RouteCountsLayout
 from .router import Router
+from .shared_credits import SharedCredits
 from .switch import Switch
 from .switch_counters import SwitchCounters
 from .tlp_buffer import TlpBuffer
@@ -41,6 +43,7 @@ __all__ = [
     "Crosspoint",
     "DeadColumn",
     "Egress",
+    "Fence",
     "FromTlpStream",
     "Ingress",
     "InterruptWires",
@@ -55,6 +58,7 @@ __all__ = [
     "RouteCounter",
     "RouteCountsLayout",
     "Router",
+    "SharedCredits",
     "Switch",
     "SwitchCounters",
     "TlpBuffer",

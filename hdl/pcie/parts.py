@@ -16,6 +16,7 @@ __all__ = [
     "HeadSignature",
     "LaneLayout",
     "LocalRequestLayout",
+    "PostedRowsLayout",
     "ReportLayout",
     "RoutedBeatLayout",
     "RowLayout",
@@ -155,6 +156,21 @@ def HeadSignature(segment_count: int) -> wiring.Signature:
             "whole": In(1),
         }
     )
+
+
+class PostedRowsLayout(data.StructLayout):
+    """How many posted rows a crosspoint holds; both fields registered.
+
+    Fields
+    ------
+    inside : 11 bits
+        Rows that came at least 2 cycles ago, less those that have left.
+    leaves : 1 bit
+        Strobe: one of them has left, which ``inside`` tells in the next cycle.
+    """
+
+    def __init__(self):
+        super().__init__({"inside": 11, "leaves": 1})
 
 
 class LocalRequestLayout(data.StructLayout):

@@ -8,12 +8,14 @@ from .credit_gate import CreditGateModel
 from .crosspoint import CrosspointModel, CrosspointRow, Part
 from .defects import defect
 from .egress import EgressError, EgressModel
+from .fence import FenceModel
 from .messages import MessageModel
 from .order import OrderChecker, OrderViolation
 from .receive_credits import ReceiveCreditsModel
 from .route_counter import count_routes
 from .router import UPSTREAM, Acs, Bridge, Decision, RouterModel
 from .rules import Action, Rule
+from .shared_credits import SharedCreditsModel
 from .switch import ConfigFunction, FixedFunction, SwitchModel, TraceEntry
 from .tlp import Kind, Tlp, TlpClass
 from .tlp_buffer import TlpBufferModel
@@ -40,6 +42,7 @@ __all__ = [
     "Decision",
     "EgressError",
     "EgressModel",
+    "FenceModel",
     "FixedFunction",
     "Kind",
     "MessageModel",
@@ -54,6 +57,7 @@ __all__ = [
     "RouterModel",
     "Rule",
     "Segment",
+    "SharedCreditsModel",
     "SwitchModel",
     "Tlp",
     "TlpBufferModel",
