@@ -13,7 +13,6 @@ from .ingress import Ingress
 from .interrupt_wires import InterruptWires
 from .local_column import DeadColumn, LocalColumn
 from .local_unit import LocalUnit
-from .message_broadcast import MessageBroadcast
 from .messages import MessageUnit
 from .power_off import PowerOff
 from .raw_rx import FromTlpStream
@@ -49,7 +48,6 @@ __all__ = [
     "InterruptWires",
     "LocalColumn",
     "LocalUnit",
-    "MessageBroadcast",
     "MessageUnit",
     "PowerOff",
     "ReceiveCredits",

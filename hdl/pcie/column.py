@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from .credit_gate import CreditGate
 from .crosspoint import Crosspoint, rows_needed
 from .egress import Egress
-from .parts import CreditAmountsLayout, DeadRowLayout
+from .parts import CreditAmountsLayout, DeadRowLayout, PostedRowsLayout
 from .port import CreditCountsLayout
 from .receive_credits import RETURNED_BITS
 from .route import check_ports
@@ -57,7 +57,11 @@ class Column(wiring.Component):
     select : In(segment_count).array(port_count - 1)
         Lanes of them that go to this port.
     freed : Out(CreditAmountsLayout(3, 11)).array(port_count - 1)
-        Credits of what has left. Registered.
+        Credits of what has left, without those of broadcasts. Registered.
+    shared_left : Out(range(segment_count + 1)).array(port_count - 1)
+        Broadcasts that have left. Registered.
+    posted : Out(PostedRowsLayout()).array(port_count - 1)
+        Posted rows that wait. Registered.
     local : In(TlpBeatLayout(1))
         What the switch itself sends.
     local_select : In(1)
@@ -82,6 +86,8 @@ class Column(wiring.Component):
     i: list[Any]
     select: list[Signal]
     freed: list[Any]
+    shared_left: list[Signal]
+    posted: list[Any]
     local: Any
     local_select: Signal
     local_freed: Any
@@ -113,6 +119,8 @@ class Column(wiring.Component):
                 "i": In(beat).array(sources),
                 "select": In(segment_count).array(sources),
                 "freed": Out(CreditAmountsLayout(*RETURNED_BITS)).array(sources),
+                "shared_left": Out(range(segment_count + 1)).array(sources),
+                "posted": Out(PostedRowsLayout()).array(sources),
                 "local": In(TlpBeatLayout(1)),
                 "local_select": In(1),
                 "local_freed": Out(CreditAmountsLayout(1, 2)),
@@ -139,6 +147,8 @@ class Column(wiring.Component):
                 crosspoint.i.eq(self.i[place]),
                 crosspoint.select.eq(self.select[place]),
                 *give_credits(self.freed[place], crosspoint.freed),
+                self.shared_left[place].eq(crosspoint.shared_left),
+                self.posted[place].eq(crosspoint.posted),
             ]
             for number in range(CLASS_COUNT):
                 wiring.connect(m, crosspoint.heads[number], egress.heads[place][number])

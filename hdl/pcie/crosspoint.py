@@ -9,18 +9,22 @@ from amaranth.lib.wiring import In, Out
 
 from ..memory import SimpleDualPortRam
 from .lane_queue import LaneQueue, step
-from .parts import CreditAmountsLayout, HeadSignature, RowLayout
+from .parts import CreditAmountsLayout, HeadSignature, PostedRowsLayout, RowLayout
 from .tlp import (
     CLASS_COUNT,
     TlpBeatLayout,
     TlpClass,
     TlpSegmentLayout,
+    TlpType,
     class_of,
     data_credits,
 )
 from .turns import Run, Turns
 
 __all__ = ["Crosspoint", "rows_needed"]
+
+#: What :class:`PostedRowsLayout` counts, less the row that has just left.
+_MOST_POSTED = 2046
 
 
 def rows_needed(segment_count: int, headers: int, data: int) -> int:
@@ -78,7 +82,8 @@ class Crosspoint(wiring.Component):
     segment_count : int
         Segments a beat, 1, 2 or 4.
     row_counts : sequence of int
-        Rows of each queue by :class:`TlpClass`, 2 or more; see :func:`rows_needed`.
+        Rows of each queue by :class:`TlpClass`, 2 or more, of posted ones up to 2046; see
+        :func:`rows_needed`.
 
     Members
     -------
@@ -94,7 +99,11 @@ class Crosspoint(wiring.Component):
         Row, by class, of which lanes were taken in the cycle before; its other lanes mean nothing.
     freed : Out(CreditAmountsLayout)
         Credits of what was taken 2 cycles before, registered: headers at the last segment of each
-        TLP, data segment by segment.
+        TLP but broadcasts, data segment by segment.
+    shared_left : Out(range(segment_count + 1))
+        Broadcasts among what was taken 2 cycles before, registered: see :class:`SharedCredits`.
+    posted : Out(PostedRowsLayout())
+        Posted rows inside.
 
     Raises
     ------
@@ -107,11 +116,16 @@ class Crosspoint(wiring.Component):
     heads: list[Any]
     segments: data.View
     freed: data.View
+    shared_left: Signal
+    posted: Any
 
     def __init__(self, *, segment_count: int, row_counts: Sequence[int]):
         beat = TlpBeatLayout(segment_count)
-        if len(row_counts) != CLASS_COUNT or min(row_counts) < 2:
-            raise ValueError(f"row_counts must be {CLASS_COUNT} of 2 or more, not {row_counts!r}")
+        if len(row_counts) != CLASS_COUNT or min(row_counts) < 2 or row_counts[0] > _MOST_POSTED:
+            raise ValueError(
+                f"row_counts must be {CLASS_COUNT} of 2 or more, the first at most {_MOST_POSTED}, "
+                f"not {row_counts!r}"
+            )
         self.segment_count = segment_count
         self.row_counts = tuple(row_counts)
         super().__init__(
@@ -130,6 +144,8 @@ class Crosspoint(wiring.Component):
                         data_bits=(2 * segment_count).bit_length(),
                     )
                 ),
+                "shared_left": Out(range(segment_count + 1)),
+                "posted": Out(PostedRowsLayout()),
             }
         )
 
@@ -168,6 +184,12 @@ class Crosspoint(wiring.Component):
                 lane.cost.eq(data_credits(segment.header)),
                 lane.units.eq(
                     Mux(~segment.eop, 2, Mux(unused[3], 0, Mux(unused[2], 1, 2))),
+                ),
+                # Routers let no others through, and this one to all downstream ports (2.2.8).
+                lane.shared.eq(
+                    segment.sop
+                    & (segment.header.type == TlpType.MESSAGE_BROADCAST)
+                    & ~segment.header.has_data
                 ),
             ]
         with m.If(self.i.valid[-1]):
@@ -224,7 +246,12 @@ class Crosspoint(wiring.Component):
         is_one_tlp = Cat(posted_sops == 1 << n for n in range(count)).any()
         continues = members[0][0] & ~sops[0]
         m.submodules.run = run = Run(rows=self.row_counts[0])
-        m.d.comb += [run.write.eq(writes[0]), run.leaves.eq(posted.pop)]
+        m.d.comb += [
+            run.write.eq(writes[0]),
+            run.leaves.eq(posted.pop),
+            self.posted.inside.eq(run.inside),
+            self.posted.leaves.eq(run.left),
+        ]
         m.d.sync += [run.changes.eq(changes), run.with_others.eq(~is_one_tlp | continues)]
 
         # What waits for posted rows.
@@ -328,4 +355,12 @@ class Crosspoint(wiring.Component):
                     ends[n].eq(leaves & lane.eop),
                     units[n].eq(Mux(leaves, lane.units, 0)),
                 ]
-            m.d.sync += [freed.headers.eq(sum(ends)), freed.data.eq(sum(units))]
+            own: Value = ends
+            if c is TlpClass.POSTED:
+                shared = Signal(self.segment_count)
+                m.d.sync += [
+                    shared.eq(Cat(lane.shared for lane in head.lanes)),
+                    self.shared_left.eq(sum(ends & shared)),
+                ]
+                own = ends & ~shared
+            m.d.sync += [freed.headers.eq(sum(own)), freed.data.eq(sum(units))]

@@ -271,6 +271,7 @@ class Decision(wiring.Component):
         if from_above:
             with m.Elif((kind == TlpType.MESSAGE_BROADCAST) & ~self.header.has_data):
                 self._serve(m, Rule.MESSAGE_BROADCAST)
+                m.d.comb += self._chosen.egress.eq((1 << self.port_count) - 2)
         else:
             with m.Elif(kind == TlpType.MESSAGE_TO_ROOT):
                 self._forward_up(m, Rule.MESSAGE_TO_ROOT)
@@ -309,7 +310,8 @@ class Decision(wiring.Component):
         dead = Signal()
         too_large = Signal()
         m.d.comb += [
-            dead.eq((egress & ~link_up).any()),
+            # A copy of a broadcast for a port without link is dropped there; the others leave.
+            dead.eq((egress & ~link_up).any() & ~self._chosen.local),
             too_large.eq((egress & self.claims.exceeds).any()),
             self.route.eq(self._chosen),
         ]

@@ -13,7 +13,8 @@ from .receive_credits import RETURNED_BITS, ReceiveCredits
 from .refusals import Refusals
 from .route import BridgeLayout
 from .router import Router
-from .tlp import TlpBeatLayout
+from .shared_credits import SharedCredits
+from .tlp import TlpBeatLayout, TlpClass
 from .tlp_buffer import TlpBuffer
 from .tlp_check import TlpCheck
 
@@ -64,6 +65,8 @@ class Ingress(wiring.Component):
     freed : In(CreditAmountsLayout(3, 11)).array(port_count)
         Credits that come back from each queue that this port fills: of the other ports in their
         order, then of the switch's own unit.
+    shared_left : In(range(segment_count + 1)).array(port_count - 1)
+        Upstream port only: broadcasts that have left each downstream port.
     events : Out(ErrorEventsLayout())
         What was wrong. Registered.
     malformed, overflow, nullified : Out(range(segment_count + 2))
@@ -83,6 +86,7 @@ class Ingress(wiring.Component):
     bridges: list[Any]
     o: Any
     freed: list[Any]
+    shared_left: list[Signal]
     events: Any
     malformed: Signal
     overflow: Signal
@@ -101,7 +105,17 @@ class Ingress(wiring.Component):
         self._check = TlpCheck(segment_count=segment_count, max_payload_bytes=max_payload_bytes)
         self._buffer = TlpBuffer(segment_count=segment_count, max_payload_bytes=max_payload_bytes)
         self._refusals = Refusals(port_count=port_count, segment_count=segment_count)
-        self._credits = ReceiveCredits(advertised=credits, source_count=port_count + 2)
+        # Only what comes from above is broadcast.
+        self._shared = None
+        if port == 0:
+            self._shared = SharedCredits(
+                column_count=port_count - 1,
+                segment_count=segment_count,
+                headers=credits[TlpClass.POSTED.value][0],
+            )
+        self._credits = ReceiveCredits(
+            advertised=credits, source_count=port_count + 2 + (port == 0)
+        )
         super().__init__(
             {
                 "rx": In(TlpBeatLayout(segment_count)),
@@ -112,6 +126,7 @@ class Ingress(wiring.Component):
                 "bridges": In(BridgeLayout(port_count)).array(port_count),
                 "o": Out(RoutedBeatLayout(port_count, segment_count)),
                 "freed": In(CreditAmountsLayout(*RETURNED_BITS)).array(port_count),
+                "shared_left": In(range(segment_count + 1)).array(port_count - 1),
                 "events": Out(ErrorEventsLayout()),
                 "malformed": Out(range(segment_count + 2)),
                 "overflow": Out(range(segment_count + 2)),
@@ -149,12 +164,19 @@ class Ingress(wiring.Component):
             *(
                 inner.eq(outer)
                 for inner, outer in zip(
-                    credits.returned,
-                    [*self.freed, check.dropped, refusals.dropped],
-                    strict=True,
+                    credits.returned, [*self.freed, check.dropped, refusals.dropped], strict=False
                 )
             ),
         ]
+        if self._shared is not None:
+            m.submodules.shared = shared = self._shared
+            m.d.comb += [
+                *(
+                    inner.eq(outer)
+                    for inner, outer in zip(shared.left, self.shared_left, strict=True)
+                ),
+                credits.returned[-1][TlpClass.POSTED.value].headers.eq(shared.freed),
+            ]
 
         # What the check finds goes before what the router refuses: of one cycle one header is kept.
         m.d.sync += [

@@ -7,8 +7,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .item_queue import ItemQueue, ItemSerializer
-from .message_parts import MessageLayout
+from .message_parts import MessageCode
 from .parts import CreditAmountsLayout, DeadRowLayout, LocalRequestLayout, RoutedBeatLayout
+from .rules import Rule
 from .tlp import TlpClass, TlpHeaderLayout, class_of, data_credits
 
 __all__ = ["DeadColumn", "DeadRequestLayout", "LocalColumn"]
@@ -34,13 +35,17 @@ class LocalColumn(wiring.Component):
 
     Of each beat the lanes with ``sop`` whose route is ``local`` are taken, the others belong to
     crosspoints. Posted ones go to ``messages``, the rest to ``requests``; each leaves in its
-    order. Their credits return as they leave, all data credits of the TLP at once, though only its
-    first DW is kept.
+    order. Their credits return as they leave, all data credits of the TLP at once, though of it
+    only the first DW of a request is kept.
+
+    Broadcasts belong to the crosspoints, too, which return their credits. One of them,
+    PME_Turn_Off, is told of as it passes.
 
     While ``drop`` is high, and of what came before it fell, everything is dropped, with its credits
     returned; see :class:`ItemQueue`.
 
-    Latency is 4 cycles. Throughput is 1 beat in, 1 request and 1 message out per cycle.
+    Latency is 4 cycles, 1 to ``turn_off``. Throughput is 1 beat in, 1 request and 1 message out per
+    cycle.
 
     Specification: this docstring.
 
@@ -59,8 +64,10 @@ class LocalColumn(wiring.Component):
         The port's link, or the upstream port's, is down.
     requests : Out(stream.Signature(LocalRequestLayout(port_count)))
         To be answered; an offer is taken back when ``drop`` rises.
-    messages : Out(stream.Signature(MessageLayout()))
-        Likewise.
+    messages : Out(stream.Signature(TlpHeaderLayout()))
+        Headers of messages; likewise.
+    turn_off : Out(1)
+        Strobe: PME_Turn_Off goes to the downstream ports; registered.
     freed : Out(CreditAmountsLayout(1, 9))
         Credits that return to the port in this cycle; registered.
 
@@ -74,6 +81,7 @@ class LocalColumn(wiring.Component):
     drop: Signal
     requests: stream.Interface
     messages: stream.Interface
+    turn_off: Signal
     freed: Any
 
     def __init__(
@@ -86,14 +94,15 @@ class LocalColumn(wiring.Component):
             shape=request, lane_count=segment_count, row_count=nonposted_rows
         )
         self._messages = ItemQueue(
-            shape=MessageLayout(), lane_count=segment_count, row_count=posted_rows
+            shape=TlpHeaderLayout(), lane_count=segment_count, row_count=posted_rows
         )
         super().__init__(
             {
                 "i": In(RoutedBeatLayout(port_count, segment_count)),
                 "drop": In(1),
                 "requests": Out(stream.Signature(request)),
-                "messages": Out(stream.Signature(MessageLayout())),
+                "messages": Out(stream.Signature(TlpHeaderLayout())),
+                "turn_off": Out(1),
                 "freed": Out(CreditAmountsLayout(1, 9)),
             }
         )
@@ -103,32 +112,38 @@ class LocalColumn(wiring.Component):
         m.submodules.request_queue = requests = self._requests
         m.submodules.message_queue = messages = self._messages
 
+        turns_off = Signal(self.segment_count)
         for lane in range(self.segment_count):
             segment = self.i.beat.segments[lane]
             route = self.i.routes[lane]
             request: Any = Signal(LocalRequestLayout(self.port_count), name=f"request_{lane}")
-            message: Any = Signal(MessageLayout(), name=f"message_{lane}")
             is_local = Signal(name=f"is_local_{lane}")
             is_posted = Signal(name=f"is_posted_{lane}")
+            is_broadcast = Signal(name=f"is_broadcast_{lane}")
             m.d.comb += [
                 is_local.eq(self.i.beat.valid[lane] & segment.sop & route.local),
                 is_posted.eq(class_of(segment.header) == TlpClass.POSTED.value),
                 requests.i.lanes[lane].eq(is_local & ~is_posted),
-                messages.i.lanes[lane].eq(is_local & is_posted),
+                is_broadcast.eq(route.rule == Rule.MESSAGE_BROADCAST),
+                turns_off[lane].eq(
+                    is_local
+                    & is_broadcast
+                    & (segment.header.specific.message.code == MessageCode.PME_TURN_OFF)
+                ),
+                messages.i.lanes[lane].eq(is_local & is_posted & ~is_broadcast),
                 request.header.eq(segment.header),
                 request.data.eq(segment.data[:32]),
                 request.route.eq(route),
                 requests.i.items[lane].eq(request),
-                message.header.eq(segment.header),
-                message.data.eq(segment.data[:32]),
-                messages.i.items[lane].eq(message),
+                messages.i.items[lane].eq(segment.header),
             ]
+        m.d.sync += self.turn_off.eq(turns_off.any())
 
         wiring.connect(m, requests.o, wiring.flipped(self.requests))
         wiring.connect(m, messages.o, wiring.flipped(self.messages))
         left = (
             (TlpClass.NON_POSTED, requests, requests.o.p.header),
-            (TlpClass.POSTED, messages, messages.o.p.header),
+            (TlpClass.POSTED, messages, messages.o.p),
         )
         for tlp_class, queue, header in left:
             freed = self.freed[tlp_class.value]

@@ -8,17 +8,19 @@ from amaranth.lib.wiring import In, Out
 
 from .bridge_function import CapturedLayout
 from .completer import AnswerLayout, Completer
+from .fence import Fence
 from .local_column import DeadColumn, LocalColumn
 from .messages import MessageUnit
 from .parts import (
     ConfigAccessSignature,
     CreditAmountsLayout,
     DeadRowLayout,
+    PostedRowsLayout,
     ReportLayout,
     RoutedBeatLayout,
 )
 from .route import BridgeLayout
-from .tlp import SEGMENT_DWORDS, TlpBeatLayout, TlpClass
+from .tlp import SEGMENT_DWORDS, TlpBeatLayout, TlpClass, TlpHeaderLayout
 
 __all__ = ["LocalUnit"]
 
@@ -27,7 +29,10 @@ class LocalUnit(wiring.Component):
     """Serve and refuse requests, and take and make messages, for all ports of a switch.
 
     Each ingress port has a :class:`LocalColumn`, each egress port a :class:`DeadColumn`; the
-    :class:`Completer` answers their requests, the :class:`MessageUnit` takes their messages.
+    :class:`Completer` answers their requests, the :class:`MessageUnit` takes their messages. What
+    it makes of a downstream port's messages goes up behind the posted TLPs that the port sent up
+    before them: a :class:`Fence` holds them until those have left.
+
     Answers and messages leave as if from one more ingress port, into queues of ``answer_rows`` TLPs
     for each egress port and class. What leaves has room there: rows are counted, so there is no
     backpressure, and a port that takes nothing delays no other.
@@ -37,7 +42,7 @@ class LocalUnit(wiring.Component):
     within the pipeline at that time still leaves, while the link is down. ``link_up`` stays
     low for 16 cycles at least, and falls at most 3 times in the time a column takes to empty.
 
-    Latency is 10 cycles from a request to its answer, 7 from a broadcast message to the first port.
+    Latency is 10 cycles from a request to its answer, 10 from an interrupt message to its own.
     Throughput is 1 TLP out per cycle; when both wait, answers and messages alternate. To one port,
     answers are bounded by ``answer_rows`` in the time from request to the row's return.
 
@@ -57,9 +62,14 @@ class LocalUnit(wiring.Component):
     Members
     -------
     i : In(RoutedBeatLayout(port_count, segment_count)).array(port_count)
-        Beats of each ingress port, strobes. What is not local, or not ``sop``, is ignored.
+        Beats of each ingress port, strobes. What is not local, or not ``sop``, is ignored, and so
+        are broadcasts but for PME_Turn_Off.
+    posted : In(PostedRowsLayout()).array(port_count)
+        Posted rows in the crosspoint from each downstream port to the upstream port; that of port
+        0 is ignored.
     freed : Out(CreditAmountsLayout(1, 9)).array(port_count)
-        Credits that return to each ingress port in this cycle, those of whole TLPs; registered.
+        Credits that return to each ingress port in this cycle, those of whole TLPs but broadcasts;
+        registered.
     dead : In(stream.Signature(DeadRowLayout(segment_count))).array(port_count)
         Rows with requests that each egress port could not send; their credits have returned.
     bridges : In(BridgeLayout(port_count)).array(port_count)
@@ -85,6 +95,7 @@ class LocalUnit(wiring.Component):
     """
 
     i: list[Any]
+    posted: list[Any]
     freed: list[Any]
     dead: list[Any]
     bridges: list[Any]
@@ -120,6 +131,7 @@ class LocalUnit(wiring.Component):
         super().__init__(
             {
                 "i": In(RoutedBeatLayout(port_count, segment_count)).array(port_count),
+                "posted": In(PostedRowsLayout()).array(port_count),
                 "freed": Out(CreditAmountsLayout(1, 9)).array(port_count),
                 "dead": In(stream.Signature(DeadRowLayout(segment_count))).array(port_count),
                 "bridges": In(BridgeLayout(port_count)).array(port_count),
@@ -155,7 +167,19 @@ class LocalUnit(wiring.Component):
                 port_count=self.port_count, segment_count=self.segment_count
             )
             wiring.connect(m, column.requests, completer.requests[number])
-            wiring.connect(m, column.messages, messages.i[number])
+            if number:
+                # A message comes out of its column 4 cycles after its beat; of a posted row in it
+                # or before it, `posted` knows after 2.
+                m.submodules[f"fence_{number}"] = fence = Fence(shape=TlpHeaderLayout())
+                wiring.connect(m, column.messages, fence.i)
+                wiring.connect(m, fence.o, messages.i[number])
+                m.d.comb += fence.posted.eq(self.posted[number])
+            else:
+                wiring.connect(m, column.messages, messages.i[0])
+                m.d.comb += [
+                    messages.turn_off.eq(column.turn_off),
+                    messages.left.eq(self.left[0][TlpClass.POSTED.value].headers),
+                ]
             wiring.connect(m, wiring.flipped(self.dead[number]), dead.i)
             wiring.connect(m, dead.o, completer.dead[number])
             wiring.connect(m, wiring.flipped(self.reports[number]), messages.reports[number])
@@ -166,7 +190,6 @@ class LocalUnit(wiring.Component):
                 self.freed[number].eq(column.freed),
                 dead.down.eq(down),
                 completer.left[number].eq(left[TlpClass.COMPLETION.value].headers),
-                messages.left[number].eq(left[TlpClass.POSTED.value].headers),
             ]
         wiring.connect(m, completer.config, wiring.flipped(self.config))
         m.d.comb += [self.captured.eq(completer.captured), messages.link_up.eq(up)]
@@ -197,7 +220,7 @@ class LocalUnit(wiring.Component):
             segment.header.eq(header),
             segment.sop.eq(1),
             segment.eop.eq(1),
-            # One DW: data of an answer or an interrupt, or the digest of a broadcast.
-            segment.empty.eq(Mux(header.has_data | header.td, SEGMENT_DWORDS - 1, SEGMENT_DWORDS)),
+            # One DW: data of an answer or an interrupt.
+            segment.empty.eq(Mux(header.has_data, SEGMENT_DWORDS - 1, SEGMENT_DWORDS)),
         ]
         return m

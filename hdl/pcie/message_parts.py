@@ -23,7 +23,7 @@ class MessageCode(enum.IntEnum, shape=8):
 
 
 class MessageLayout(data.StructLayout):
-    """Posted TLP that the switch keeps or makes: a header, and the first DW behind it, if any."""
+    """Posted TLP that the switch makes: a header, and the DW behind it, if any."""
 
     def __init__(self):
         super().__init__({"header": TlpHeaderLayout(), "data": 32})

@@ -10,13 +10,12 @@ from ..bits import RoundRobinPicker, select_one_hot
 from .answer_room import AnswerRoom
 from .completer import AnswerLayout
 from .interrupt_wires import InterruptWires
-from .message_broadcast import MessageBroadcast
 from .message_parts import MessageCode, MessageLayout, function_number, message_header
 from .parts import ReportLayout
 from .power_off import PowerOff
 from .report_mux import ReportMux
 from .route import BridgeLayout, check_ports
-from .tlp import TlpType
+from .tlp import TlpHeaderLayout, TlpType
 
 __all__ = ["MessageUnit"]
 
@@ -24,13 +23,12 @@ __all__ = ["MessageUnit"]
 class MessageUnit(wiring.Component):
     """Take the messages that end at the switch, and make those that begin there.
 
-    What becomes of each: :class:`MessageBroadcast`, :class:`InterruptWires`, :class:`PowerOff`,
-    :class:`ReportMux`. Other messages, such as Set_Slot_Power_Limit, are taken without effect.
-    What waits to go out takes turns, and only what has room in the queue of its port takes part.
-    So a port without room delays nobody else, but for the next broadcast.
+    What becomes of each: :class:`InterruptWires`, :class:`PowerOff`, :class:`ReportMux`. Other
+    messages, such as Set_Slot_Power_Limit, are taken without effect. All that is made goes up;
+    what waits takes turns while there is room in the upstream port's queue.
 
-    Latency is 2 cycles for a broadcast, 4 for a change of an interrupt wire, 2 for a report.
-    Throughput is 1 message in per port and cycle, and 1 out per cycle.
+    Latency is 4 cycles for a change of an interrupt wire, 2 for a report. Throughput is 1 message
+    in per port and cycle, and 1 out per cycle.
 
     Specification: PCI Express Base Specification, messages (2.2.8).
 
@@ -39,20 +37,22 @@ class MessageUnit(wiring.Component):
     port_count : int
         Ports of the switch, 2 to 8.
     row_count : int
-        Posted TLPs that the queue of each port holds.
+        Posted TLPs that the queue of the upstream port holds.
 
     Members
     -------
-    i : In(stream.Signature(MessageLayout())).array(port_count)
-        Messages of each port. All but broadcasts of port 0 are taken at once.
+    i : In(stream.Signature(TlpHeaderLayout())).array(port_count)
+        Messages of each port, taken at once.
+    turn_off : In(1)
+        Strobe: PME_Turn_Off goes to the downstream ports.
     reports : In(stream.Signature(ReportLayout())).array(port_count)
         Reports of the ports' functions.
     bridges : In(BridgeLayout(port_count)).array(port_count)
         Of which ``bus`` and ``device`` count.
     link_up : In(port_count)
         Bit n: the link of port n is up. Nothing survives that bit 0 is 0.
-    left : In(port_count)
-        Bit n: a posted TLP has left the queue of port n.
+    left : In(1)
+        A posted TLP has left the queue of the upstream port.
     o : Out(stream.Signature(AnswerLayout(port_count)))
         TLPs, for which there is room. Registered.
 
@@ -63,6 +63,7 @@ class MessageUnit(wiring.Component):
     """
 
     i: list[Any]
+    turn_off: Signal
     reports: list[Any]
     bridges: list[Any]
     link_up: Signal
@@ -72,32 +73,32 @@ class MessageUnit(wiring.Component):
     def __init__(self, *, port_count: int, row_count: int):
         check_ports(port_count)
         self.port_count = port_count
-        self._room = AnswerRoom(port_count=port_count, row_count=row_count)
+        self._room = AnswerRoom(port_count=1, row_count=row_count)
         super().__init__(
             {
-                "i": In(stream.Signature(MessageLayout())).array(port_count),
+                "i": In(stream.Signature(TlpHeaderLayout())).array(port_count),
+                "turn_off": In(1),
                 "reports": In(stream.Signature(ReportLayout())).array(port_count),
                 "bridges": In(BridgeLayout(port_count)).array(port_count),
                 "link_up": In(port_count),
-                "left": In(port_count),
+                "left": In(1),
                 "o": Out(stream.Signature(AnswerLayout(port_count))),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.broadcast = broadcast = MessageBroadcast(port_count=self.port_count)
         m.submodules.wires = wires = InterruptWires(port_count=self.port_count)
         m.submodules.power_off = power_off = PowerOff(port_count=self.port_count)
         m.submodules.report_mux = reports = ReportMux(port_count=self.port_count)
 
-        wiring.connect(m, wiring.flipped(self.i[0]), broadcast.i)
+        m.d.comb += self.i[0].ready.eq(1)
         for number in range(self.port_count):
             wiring.connect(m, wiring.flipped(self.reports[number]), reports.i[number])
             m.d.comb += reports.bridges[number].eq(self.bridges[number])
         for number in range(1, self.port_count):
             message = self.i[number]
-            header = message.p.header
+            header = message.p
             code = header.specific.message.code
             m.d.comb += message.ready.eq(1)
             m.d.sync += [
@@ -110,11 +111,9 @@ class MessageUnit(wiring.Component):
                 ),
             ]
         m.d.comb += [
-            broadcast.link_up.eq(self.link_up),
             wires.link_up.eq(self.link_up),
             power_off.link_up.eq(self.link_up),
-            power_off.begins.eq(broadcast.power_off),
-            power_off.is_going_out.eq(broadcast.pending.any()),
+            power_off.begins.eq(self.turn_off),
             reports.up.eq(self.link_up[0]),
         ]
 
@@ -136,41 +135,33 @@ class MessageUnit(wiring.Component):
             requester=own_number,
         )
 
-        # Requests and grants: three for the upstream port, then the broadcast of each other port.
         m.submodules.room = room = self._room
-        m.submodules.picker = picker = RoundRobinPicker(request_count=self.port_count + 2)
+        m.submodules.picker = picker = RoundRobinPicker(request_count=3)
         free = Signal()
-        take = Signal(self.port_count + 2)
-        to_upstream = Cat(wires.pending, power_off.pending, reports.o.valid)
+        take = Signal(3)
+        waiting = Cat(wires.pending, power_off.pending, reports.o.valid)
         m.d.comb += [
-            picker.requests.eq(
-                Cat(Mux(room.has_room[0], to_upstream, 0), (broadcast.pending & room.has_room)[1:])
-            ),
+            picker.requests.eq(Mux(room.has_room, waiting, 0)),
             picker.take.eq(free),
             take.eq(Mux(free, picker.grant, 0)),
-            Cat(wires.taken, power_off.taken, reports.o.ready).eq(take[:3]),
-            broadcast.sent.eq(Cat(C(0, 1), take[3:])),
+            Cat(wires.taken, power_off.taken, reports.o.ready).eq(take),
             room.left.eq(self.left),
-            room.take.eq(Cat(take[:3].any(), take[3:])),
+            room.take.eq(take.any()),
         ]
 
         message: Any = Signal(AnswerLayout(self.port_count), reset_less=True)
         chosen: Any = Signal(MessageLayout())
-        grant = picker.grant
         m.d.comb += [
             free.eq(~self.o.valid | self.o.ready),
             self.o.payload.eq(message),
             Value.cast(chosen).eq(
-                select_one_hot(
-                    Cat(grant[:3], grant[3:].any()),
-                    [interrupt, acknowledge, reports.o.payload, broadcast.message],
-                )
+                select_one_hot(picker.grant, [interrupt, acknowledge, reports.o.payload])
             ),
         ]
         with m.If(free):
             m.d.sync += [
                 self.o.valid.eq(picker.granted),
-                message.port.eq(Cat(grant[:3].any(), grant[3:])),
+                message.port.eq(1),
                 message.header.eq(chosen.header),
                 message.data.eq(chosen.data),
             ]

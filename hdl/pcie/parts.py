@@ -70,10 +70,13 @@ class LaneLayout(data.StructLayout):
         With ``sop``: data credits of the whole TLP, 0 to 256.
     units : 2 bits
         Data credits that this segment's payload fills, 0 to 2; over a TLP they add up to ``cost``.
+    shared : 1 bit
+        A broadcast, which is one lane: other columns have a copy of it, too, and its one header
+        credit is free when all have left.
     """
 
     def __init__(self):
-        super().__init__({"valid": 1, "sop": 1, "eop": 1, "cost": 9, "units": 2})
+        super().__init__({"valid": 1, "sop": 1, "eop": 1, "cost": 9, "units": 2, "shared": 1})
 
 
 class RowLayout(data.ArrayLayout):

@@ -11,8 +11,9 @@ class PowerOff(wiring.Component):
     """Gather PME_TO_Ack of the downstream ports into one for upstream.
 
     After ``begins``, an acknowledgement is due from every downstream port whose link is up: when
-    each has come or its port's link gone down, and the broadcast is out, one is offered. Those that
-    come when none is due are ignored, and so is ``begins`` while one is.
+    each has come or its port's link gone down, one is offered. Those that come when none is due are
+    ignored, and so is ``begins`` while one is. That PME_Turn_Off may still be on its way to a port
+    does not matter: nobody acknowledges what has not come.
 
     Latency is 1 cycle from the last acknowledgement. Throughput is one of each port per cycle.
 
@@ -27,15 +28,13 @@ class PowerOff(wiring.Component):
     Members
     -------
     begins : In(1)
-        Strobe: PME_Turn_Off begins to go out.
-    is_going_out : In(1)
-        From the next cycle on: it is not out of every port yet.
+        Strobe: PME_Turn_Off goes to every downstream port.
     acknowledged : In(port_count)
         Bit n: a PME_TO_Ack came from port n; bit 0 is ignored.
     link_up : In(port_count)
         Bit n: the link of port n is up. While bit 0 is 0, nothing is due.
     pending : Out(1)
-        One is to go up. Combinational from ``link_up``, ``is_going_out`` and registers.
+        One is to go up. Combinational from ``link_up`` and registers.
     taken : In(1)
         It goes.
 
@@ -46,7 +45,6 @@ class PowerOff(wiring.Component):
     """
 
     begins: Signal
-    is_going_out: Signal
     acknowledged: Signal
     link_up: Signal
     pending: Signal
@@ -59,7 +57,6 @@ class PowerOff(wiring.Component):
         super().__init__(
             {
                 "begins": In(1),
-                "is_going_out": In(1),
                 "acknowledged": In(port_count),
                 "link_up": In(port_count),
                 "pending": Out(1),
@@ -72,9 +69,7 @@ class PowerOff(wiring.Component):
 
         is_due = Signal()
         missing = Signal(self.port_count)
-        m.d.comb += self.pending.eq(
-            is_due & self.link_up[0] & ~self.is_going_out & ~missing[1:].any()
-        )
+        m.d.comb += self.pending.eq(is_due & self.link_up[0] & ~missing[1:].any())
         m.d.sync += missing.eq(missing & ~self.acknowledged & self.link_up)
         with m.If(~self.link_up[0] | self.taken):
             m.d.sync += is_due.eq(0)

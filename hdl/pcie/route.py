@@ -89,7 +89,8 @@ class RouteLayout(data.StructLayout):
     Fields
     ------
     egress : port_count bits
-        One-hot egress port with Action.FORWARD, else 0.
+        One-hot egress port with Action.FORWARD; with Rule.MESSAGE_BROADCAST every downstream port,
+        whether its link is up or not; else 0.
     local : 1 bit
         The switch itself serves or answers it.
     function : 3 bits

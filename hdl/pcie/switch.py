@@ -224,6 +224,12 @@ class Switch(wiring.Component):
                     .freed[list(self._others(source)).index(target)]
                     .eq(column.freed[place]),
                 ]
+            if target:
+                m.d.comb += ingresses[0].shared_left[target - 1].eq(column.shared_left[0])
+        m.d.comb += [
+            local.posted[source].eq(columns[0].posted[place])
+            for place, source in enumerate(self._others(0))
+        ]
         return m
 
     def _others(self, port: int) -> Iterator[int]:

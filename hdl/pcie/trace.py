@@ -24,7 +24,7 @@ class TraceRecordLayout(data.StructLayout):
     Fields
     ------
     egress : 8 bits
-        One-hot egress port; 0 if it was not forwarded.
+        One-hot egress port; 0 if it was not forwarded, or is a broadcast.
     ingress, function, local, to_type_0, action, rule
         Port it came from, and the fields of :class:`RouteLayout`.
     type : TlpType
@@ -78,7 +78,7 @@ class TraceRecordLayout(data.StructLayout):
 #: Fields of a record that are fields of the header, and of the route.
 _OF_HEADER = ("type", "has_data", "four_dwords", "poisoned", "length", "tc", "attributes", "at")
 _OF_HEADER += ("has_prefix", "tag", "requester", "prefix", "specific")
-_OF_ROUTE = ("egress", "function", "local", "to_type_0", "action", "rule")
+_OF_ROUTE = ("function", "local", "to_type_0", "action", "rule")
 
 
 class Tracer(wiring.Component):
@@ -168,6 +168,7 @@ class Tracer(wiring.Component):
                 present[lane].eq(self.i.beat.valid[lane] & segment.sop),
                 *(records[lane][name].eq(segment.header[name]) for name in _OF_HEADER),
                 *(records[lane][name].eq(route[name]) for name in _OF_ROUTE),
+                records[lane].egress.eq(Mux(route.local, 0, route.egress)),
                 records[lane].ingress.eq(self.port),
                 records[lane].time.eq(time),
             ]

@@ -103,6 +103,8 @@ class Run(wiring.Component):
     alone : Out(1)
         No row older than the run is inside. Rows of the same cycle are not counted; that a row
         has left is seen a cycle later.
+    inside : Out(range(rows + 2)), left : Out(1)
+        Rows inside, that which has ``left`` a cycle ago included; registered.
     """
 
     write: Signal
@@ -110,6 +112,8 @@ class Run(wiring.Component):
     with_others: Signal
     leaves: Signal
     alone: Signal
+    inside: Signal
+    left: Signal
 
     def __init__(self, *, rows: int):
         self.rows = rows
@@ -120,19 +124,19 @@ class Run(wiring.Component):
                 "with_others": In(1),
                 "leaves": In(1),
                 "alone": Out(1),
+                "inside": Out(range(rows + 2)),
+                "left": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        left = Signal()
-        inside = Signal(range(self.rows + 2))
-        older = Signal.like(inside)
-        staying = Signal.like(inside)
-        m.d.comb += [staying.eq(inside - left), self.alone.eq(older == 0)]
-        m.d.sync += [left.eq(self.leaves), inside.eq(staying + self.write)]
+        older = Signal.like(self.inside)
+        staying = Signal.like(self.inside)
+        m.d.comb += [staying.eq(self.inside - self.left), self.alone.eq(older == 0)]
+        m.d.sync += [self.left.eq(self.leaves), self.inside.eq(staying + self.write)]
         with m.If(self.changes):
             m.d.sync += older.eq(staying + self.with_others)
-        with m.Elif(left & ~self.alone):
+        with m.Elif(self.left & ~self.alone):
             m.d.sync += older.eq(older - 1)
         return m

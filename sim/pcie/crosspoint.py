@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .tlp import Tlp, TlpClass
+from .tlp import Kind, Tlp, TlpClass
 
 __all__ = ["CrosspointModel", "CrosspointRow", "Part"]
 
@@ -25,6 +25,11 @@ class Part:
     def ends(self) -> bool:
         """Whether it is the last."""
         return self.number == self.tlp.segments - 1
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the TLP is a broadcast: other queues have it, too."""
+        return self.tlp.kind == Kind.MESSAGE_BROADCAST and self.tlp.data is None
 
     @property
     def units(self) -> int:
@@ -126,11 +131,14 @@ class CrosspointModel:
         return sorted(row.parts) if posted_left >= row.needs else row.tail()
 
     def take(self, tlp_class: TlpClass, lanes: Iterable[int]) -> tuple[dict[int, Part], int, int]:
-        """Take lanes of the first row; return what is in them, header and data credits of it."""
+        """Take lanes of the first row; return what is in them, header and data credits of it.
+
+        Credits of broadcasts do not count: those are free when they have left everywhere.
+        """
         row = self.rows[tlp_class][0]
         taken = {lane: row.parts.pop(lane) for lane in lanes}
         if not row.parts:
             self.rows[tlp_class].popleft()
             self.posted_left += tlp_class == TlpClass.POSTED
-        headers = sum(part.ends for part in taken.values())
+        headers = sum(part.ends and not part.is_shared for part in taken.values())
         return taken, headers, sum(part.units for part in taken.values())

@@ -90,6 +90,8 @@ class Decision:
         Port whose function a configuration request means.
     to_type_0 : bool
         Leaves as Configuration Type 0.
+    copies : tuple of int
+        Ports to whose queues a broadcast goes, with Action.LOCAL.
     """
 
     action: Action
@@ -98,6 +100,7 @@ class Decision:
     local: bool = False
     function: int = 0
     to_type_0: bool = False
+    copies: tuple[int, ...] = ()
 
 
 class RouterModel:
@@ -263,7 +266,8 @@ class RouterModel:
         if tlp.kind == Kind.MESSAGE_TO_ROOT and from_below:
             return _forward(UPSTREAM, Rule.MESSAGE_TO_ROOT)
         if tlp.kind == Kind.MESSAGE_BROADCAST and not from_below and tlp.data is None:
-            return Decision(Action.LOCAL, Rule.MESSAGE_BROADCAST, local=True)
+            below = tuple(range(1, self.port_count))
+            return Decision(Action.LOCAL, Rule.MESSAGE_BROADCAST, local=True, copies=below)
         if tlp.kind == Kind.MESSAGE_GATHER and from_below:
             return Decision(Action.LOCAL, Rule.MESSAGE_GATHER, local=True)
         return _drop(Rule.MISROUTED_MESSAGE)

@@ -9,7 +9,7 @@ from typing import Any
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge
 
-from hdl.pcie.parts import CreditAmountsLayout, LaneLayout
+from hdl.pcie.parts import CreditAmountsLayout, LaneLayout, PostedRowsLayout
 from hdl.pcie.tlp import TlpBeatLayout
 from sim.pcie import CrosspointModel, Part, Tlp, TlpClass
 
@@ -37,6 +37,7 @@ _BEAT_BITS = TlpBeatLayout(SEGMENT_COUNT).size
 _LANE = LaneLayout()
 _LANE_FIELDS = {str(key): (field.offset, (1 << field.width) - 1) for key, field in LaneLayout()}
 _FREED = CreditAmountsLayout(SEGMENT_COUNT.bit_length(), (2 * SEGMENT_COUNT).bit_length())
+_POSTED = PostedRowsLayout()
 _ROW_BITS = SEGMENT_COUNT * SEGMENT_WIDTH
 _SEGMENT_MASK = (1 << SEGMENT_WIDTH) - 1
 
@@ -165,6 +166,8 @@ class Bench:
         self.left = deque([0, 0, 0], maxlen=3)
         self.taken: list[dict[int, Part]] = [{} for _ in TlpClass]
         self.freed = deque([[(0, 0)] * 3] * 2)
+        self.shared_left = deque([0] * 2)
+        self.shared = 0
         self.totals = [[0, 0] for _ in TlpClass]
         self.received: list[list[Tlp]] = [[] for _ in TlpClass]
         self.most_rows = [0] * 3
@@ -181,8 +184,16 @@ class Bench:
             self.sender.free[number][0] += headers
             self.sender.free[number][1] += units
 
+        shared = int(dut.shared_left.value)
+        assert shared == self.shared_left.popleft()
+        # A broadcast's credit would come back when other queues have sent it, too.
+        self.sender.free[0][0] += shared
+        self.shared += shared
+        self._check_posted()
+
         amounts = []
         taken = 0
+        shared = 0
         for tlp_class in TlpClass:
             offered = self._check_head(tlp_class)
             lanes = self.choose(tlp_class, offered) if offered else []
@@ -196,15 +207,23 @@ class Bench:
                 parts, headers, units = self.model.take(tlp_class, lanes)
             self.received[tlp_class] += [part.tlp for part in parts.values() if part.ends]
             self.taken[tlp_class] = parts
+            shared += sum(part.is_shared for part in parts.values())
             amounts.append((headers, units))
             taken += len(lanes)
         self.freed.append(amounts)
+        self.shared_left.append(shared)
         self.left.append(self.model.posted_left)
 
         beat, select, parts_in = self.sender.beat()
         dut.i.value, dut.select.value = beat, select
         self.beats.append(parts_in)
         return taken
+
+    def _check_posted(self) -> None:
+        """Check what is told of posted rows: those of beats that came 2 cycles ago, less others."""
+        posted = _POSTED.from_bits(int(self.dut.posted.value))
+        assert posted["leaves"] == self.left[-1] - self.left[-2]
+        assert posted["inside"] == self.model.posted_count - self.left[-2]
 
     def _check_segments(self) -> None:
         """Check that what was taken a cycle ago is what came in."""

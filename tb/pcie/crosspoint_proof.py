@@ -31,7 +31,7 @@ class _Credited(wiring.Component):
     """A crosspoint of one lane, a sender that keeps to its credits, a receiver that is free.
 
     TLPs are of every class, from two requesters, with up to 12 DW and a digest, with any
-    attributes and for any port. Written without the crosspoint's own counts.
+    attributes and for any port; some are broadcasts. Written without the crosspoint's own counts.
     """
 
     valid: Signal
@@ -42,6 +42,7 @@ class _Credited(wiring.Component):
     relaxed: Signal
     by_id: Signal
     other: Signal
+    shared: Signal
     takes: Signal
     whole: Signal
     follow: Signal
@@ -58,6 +59,7 @@ class _Credited(wiring.Component):
                 "relaxed": In(1),
                 "by_id": In(1),
                 "other": In(1),
+                "shared": In(1),
                 "takes": In(3),
                 "whole": In(3),
                 "follow": In(1),
@@ -121,6 +123,9 @@ class _Credited(wiring.Component):
                     m.d.comb += header.type.eq(Mux(self.dwords != 0, types[1], types[0]))
                     if tlp_class is TlpClass.COMPLETION:
                         m.d.comb += header.specific.completion.completer.eq(Mux(self.other, 1, 2))
+                    if tlp_class is TlpClass.POSTED:
+                        with m.If(self.shared & (self.dwords == 0)):
+                            m.d.comb += header.type.eq(TlpType.MESSAGE_BROADCAST)
         with m.If(self.valid):
             m.d.sync += [
                 left.eq(Mux(total <= 8, 0, total - 8)),
@@ -134,6 +139,9 @@ class _Credited(wiring.Component):
         counts = []
         for number, (headers, units) in enumerate(CREDITS):
             freed = crosspoint.freed[number]
+            freed_headers = freed.headers
+            if number == TlpClass.POSTED.value:
+                freed_headers = freed.headers + crosspoint.shared_left
             head = crosspoint.heads[number]
             spent_headers = Signal(4, name=f"spent_headers_{number}")
             spent_data = Signal(5, name=f"spent_data_{number}")
@@ -147,7 +155,7 @@ class _Credited(wiring.Component):
             ]
             m.d.sync += [
                 inside.eq(inside + written - pops[number]),
-                spent_headers.eq(spent_headers + begins - freed.headers),
+                spent_headers.eq(spent_headers + begins - freed_headers),
                 spent_data.eq(spent_data + Mux(begins, self.cost, 0) - freed.data),
                 quiet.eq(Mux(inside == 0, Mux(quiet == 2, 2, quiet + 1), 0)),
             ]
@@ -160,15 +168,31 @@ class _Credited(wiring.Component):
                 m.d.comb += [
                     Assert(inside <= rows[number], "a queue overflows"),
                     Assert(~head.valid | (inside != 0), "a row comes twice"),
-                    Assert(freed.headers <= spent_headers, "header credits from nothing"),
+                    Assert(freed_headers <= spent_headers, "header credits from nothing"),
                     Assert(freed.data <= spent_data, "data credits from nothing"),
                 ]
                 with m.If((quiet == 2) & (inside == 0) & self.sop):
                     m.d.comb += Assert((spent_headers == 0) & (spent_data == 0), "lost credits")
                 if self.cover:
                     m.d.comb += Cover(inside == rows[number], f"queue {number} is full")
+                if number == TlpClass.POSTED.value:
+                    self._share(m, crosspoint, begins & self.shared & (self.dwords == 0))
+                    posted = crosspoint.posted
+                    recent = Signal()
+                    m.d.sync += recent.eq(written)
+                    m.d.comb += Assert(
+                        posted.inside - posted.leaves + recent == inside, "posted rows"
+                    )
             counts.append((inside, written))
         return counts
+
+    def _share(self, m: Module, crosspoint: Crosspoint, begins: Value) -> None:
+        """Broadcasts, and nothing else, are told of as such."""
+        shared = Signal(4)
+        m.d.sync += shared.eq(shared + begins - crosspoint.shared_left)
+        m.d.comb += Assert(crosspoint.shared_left <= shared, "a broadcast from nothing")
+        if self.cover:
+            m.d.comb += Cover(crosspoint.shared_left != 0, "a broadcast leaves")
 
     def _order(self, m: Module, crosspoint: Crosspoint, pops: Value, inside: list) -> None:
         """Follow a TLP that waits for posted ones."""

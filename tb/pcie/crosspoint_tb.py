@@ -72,7 +72,11 @@ async def all_leaves_in_order_and_as_soon_as_it_may(dut, stalls, gap):
     bench.choose = sometimes(stalls)
     for most_dwords, pause in ((1, 0), (24, 0), (200, 0), (24, 0.5)):
         bench.sender.gap, bench.sender.pause = gap, pause
-        await bench.send(some_tlps(60, most_dwords), mine=0.8)
+        tlps = some_tlps(60, most_dwords)
+        tlps += [Tlp(Kind.MESSAGE_BROADCAST, requester=5, code=n) for n in range(4)]
+        random.shuffle(tlps)
+        await bench.send(tlps, mine=0.8)
+    assert bench.shared, "a broadcast must be among them"
 
 
 @cocotb.test(timeout_time=20, timeout_unit="us")

@@ -95,7 +95,6 @@ class FaultBed(SwitchBed):
                 self.order.discard(egress, tlp, ingress)
             except OrderViolation:
                 continue
-            return
 
     def give_up(self, number: int, *, certain: bool = True) -> int:
         """Expect answers to all requests that wait for a port, and nothing there; count them."""

@@ -4,7 +4,7 @@ import random
 
 from sim.pcie import Kind, Tlp
 
-__all__ = ["address", "completion", "read", "requester", "write"]
+__all__ = ["address", "completion", "message", "read", "requester", "write"]
 
 
 def requester(port: int) -> int:
@@ -47,3 +47,8 @@ def completion(source: int, target: int, dwords: int) -> Tlp:
         tag=random.getrandbits(8),
         byte_count=4 * dwords,
     )
+
+
+def message(kind: Kind, code: int, requester: int = 0) -> Tlp:
+    """Message without data."""
+    return Tlp(kind, four_dwords=True, code=code, requester=requester)

@@ -115,6 +115,7 @@ class LocalBench:
         for port in range(self.port_count):
             self.dut[f"i__{port}"].value = 0
             self.dut[f"left__{port}"].value = 0
+            self.dut[f"posted__{port}"].value = 0
             self.dut[f"dead__{port}__valid"].value = 0
             self.dut[f"reports__{port}__valid"].value = 0
         self._show_bridges()
@@ -290,10 +291,11 @@ class LocalBench:
         member.value = value | valid
 
     def _is_taken(self, lane: Lane) -> bool:
-        """Whether a TLP begins in ``lane`` that is local."""
-        if lane is None:
+        """Whether a TLP begins in ``lane`` that is local, and no broadcast."""
+        if lane is None or not field_of(lane[0], "sop"):
             return False
-        return bool(field_of(lane[0], "sop") and lane[1] >> self.route["local"].offset & 1)
+        rule = lane[1] >> self.route["rule"].offset & (1 << self.route["rule"].width) - 1
+        return bool(lane[1] >> self.route["local"].offset & 1) and rule != Rule.MESSAGE_BROADCAST
 
     def _has_credits(self, port: int) -> bool:
         """Whether the headers of the next beat may be sent, whatever their class."""

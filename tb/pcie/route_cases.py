@@ -39,7 +39,11 @@ def route_to_int(decision: Decision, port_count: int) -> int:
     """Value of a ``RouteLayout``."""
     layout = RouteLayout(port_count)
     fields: dict[str, int] = {
-        "egress": 0 if decision.egress is None else 1 << decision.egress,
+        "egress": sum(
+            1 << port
+            for port in range(port_count)
+            if port == decision.egress or port in decision.copies
+        ),
         "local": decision.local,
         "function": decision.function,
         "to_type_0": decision.to_type_0,

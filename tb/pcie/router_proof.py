@@ -68,19 +68,37 @@ class _Harness(wiring.Component):
 
 
 class _NoLoop(_Harness):
-    """Nothing leaves by its own ingress port, by two ports, or by one whose link is down."""
+    """Nothing leaves by its own ingress port, by two ports, or by one whose link is down.
+
+    But for a broadcast from the root, which is served, and goes to all downstream ports.
+    """
 
     def state(self, m):
         link_up = Cat(bridge.link_up for bridge in self.bridges)
         route = self.route
         forwarded = route.action == Action.FORWARD
+        is_broadcast = (
+            C(self.port == 0)
+            & (self.header.type == TlpType.MESSAGE_BROADCAST)
+            & ~self.header.has_data
+        )
         with m.If(self.begins):
             m.d.comb += [
                 Assert(~route.egress[self.port], "out of its own ingress"),
+                Assert(~(forwarded & route.local), "forwarded and served as well"),
+            ]
+        with m.If(self.begins & ~is_broadcast):
+            m.d.comb += [
                 Assert((route.egress & (route.egress - 1)) == 0, "out of two ports"),
                 Assert(forwarded == route.egress.any(), "an action that contradicts the egress"),
-                Assert(~(forwarded & route.local), "forwarded and served as well"),
                 Assert((route.egress & ~link_up) == 0, "out of a port that is down"),
+                Assert(route.rule != Rule.MESSAGE_BROADCAST, "no broadcast"),
+            ]
+        with m.If(self.begins & is_broadcast):
+            m.d.comb += [
+                Assert(route.egress == (1 << PORT_COUNT) - 2, "not to all"),
+                Assert(route.local & (route.action == Action.LOCAL), "a broadcast not served"),
+                Assert(route.rule == Rule.MESSAGE_BROADCAST, "a broadcast by another rule"),
             ]
 
 

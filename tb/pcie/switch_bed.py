@@ -36,8 +36,9 @@ FUNCTION: dict[str, int] = {
 }
 
 #: What the switch makes itself has an ingress of its own, by class: answers and messages are made
-#: by different blocks, between which there is no order.
+#: by different blocks, between which there is no order. Nor is there one between interrupt wires.
 LOCAL = 100
+_WIRES = 110
 _ROOT = 0x0000
 _ALL = 0b1111
 
@@ -98,12 +99,15 @@ class SwitchBed:
             dut[f"counters__{channel}valid"].value = 0
 
     def _sent(self, ingress: int, tlp: Tlp) -> None:
-        sent = self.model.accept(ingress, tlp)
-        if sent and self.model.trace[-1].egress is not None:
-            self.order.accept(ingress, *sent[0])
-            sent = sent[1:]
-        for egress, made in sent:
-            self.order.accept(LOCAL + made.tlp_class, egress, made)
+        for egress, sent in self.model.accept(ingress, tlp):
+            # What passes, once or to many ports; the switch itself asks for no configuration.
+            if sent is tlp or sent.kind == Kind.CONFIGURATION_0:
+                origin = ingress
+            elif sent.kind == Kind.MESSAGE_LOCAL:
+                origin = _WIRES + sent.code % 4
+            else:
+                origin = LOCAL + sent.tlp_class
+            self.order.accept(origin, egress, sent)
 
     def _came(self, egress: int, tlp: Tlp) -> None:
         try:

@@ -14,9 +14,9 @@ from sim.pcie import Kind, Tlp, TlpClass
 from sim.pcie.codec import encode_tlp
 
 from .fault_bed import FaultBed
-from .flows import completion, read, requester, write
+from .flows import completion, message, read, requester, write
 from .segments import changed, to_segments
-from .switch_links_tb import begin_flow, check_flow, make_bed, message, send_all_kinds
+from .switch_links_tb import begin_flow, check_flow, make_bed, send_all_kinds
 from .switch_port import Credits
 
 PORTS = int(os.environ["PORTS"])

@@ -9,6 +9,8 @@ import random
 import cocotb
 from cocotb.triggers import ClockCycles
 
+from sim.pcie import Rule
+
 from .observed_bed import ObservedBed
 from .route_cases import random_bridges
 from .switch_bed import random_limits, starve_at_random
@@ -52,5 +54,6 @@ async def every_tlp_ends_where_the_model_says(dut):
         starving.cancel()
         await bed.drain()
     assert bed.recorded > TLPS // 2
+    assert bed.rules[Rule.MESSAGE_BROADCAST] > TLPS // 200
     await bed.check_counters()
     dut._log.info("rules met: %s", {rule.name: n for rule, n in bed.rules.items()})

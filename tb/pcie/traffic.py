@@ -128,5 +128,17 @@ def well_formed(tlp: Tlp, longest: int) -> Tlp:
 
 
 def random_traffic(ingress: int, bridges: Sequence[Bridge], longest: int) -> Tlp:
-    """Make one TLP that ``ingress`` may receive; a few are nullified."""
-    return well_formed(random_tlp(ingress, bridges), longest)
+    """Make one TLP that ``ingress`` may receive; a few are nullified.
+
+    Of those from above a tenth are broadcasts, which pass beside all others to several ports.
+    """
+    tlp = random_tlp(ingress, bridges)
+    if ingress == 0 and random.random() < 0.1:
+        tlp = Tlp(
+            Kind.MESSAGE_BROADCAST,
+            requester=tlp.requester,
+            relaxed_ordering=tlp.relaxed_ordering,
+            id_ordering=tlp.id_ordering,
+            message_payload=random.getrandbits(32),
+        )
+    return well_formed(tlp, longest)

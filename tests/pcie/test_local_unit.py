@@ -3,7 +3,7 @@
 
 import pytest
 
-from hdl.pcie import InterruptWires, LocalUnit, MessageBroadcast, PowerOff
+from hdl.pcie import InterruptWires, LocalUnit, PowerOff
 from sim.pcie import Kind, MessageModel, Tlp
 from sim.pcie.completer import byte_count, lower_address
 from tb.simulate import build, run
@@ -58,7 +58,7 @@ def test_refuses(change, rule):
         LocalUnit(**{**sizes, "answer_rows": 4, **change})
 
 
-@pytest.mark.parametrize("block", [MessageBroadcast, PowerOff, InterruptWires])
+@pytest.mark.parametrize("block", [PowerOff, InterruptWires])
 def test_parts_refuse(block):
     with pytest.raises(ValueError, match="port_count must be 2 or more, not 1"):
         block(port_count=1)

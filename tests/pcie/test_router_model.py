@@ -1,6 +1,6 @@
 """The model of the routing decision, against vectors made by hand from the rules."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -252,7 +252,12 @@ MESSAGES = {
         {},
         dropped(Rule.MISROUTED_MESSAGE),
     ),
-    "broadcast": (0, message(Kind.MESSAGE_BROADCAST), {}, served(Rule.MESSAGE_BROADCAST)),
+    "broadcast": (
+        0,
+        message(Kind.MESSAGE_BROADCAST),
+        {2: {"link_up": False}},
+        replace(served(Rule.MESSAGE_BROADCAST), copies=(1, 2, 3)),
+    ),
     "broadcast with data": (
         0,
         message(Kind.MESSAGE_BROADCAST, data=bytes(4), length=1),

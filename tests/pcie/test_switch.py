@@ -34,7 +34,7 @@ def test_long_campaign(ports, segments, run_dir):
     _run(ports, segments, run_dir, tlps=1_000_000 // len(SIZES), seed=2)
 
 
-@pytest.mark.parametrize("testbench", ["switch_links", "switch_errors"])
+@pytest.mark.parametrize("testbench", ["switch_links", "switch_errors", "switch_messages"])
 def test_when_things_go_wrong(testbench, run_dir):
     _run(3, 1, run_dir, testbench=testbench)
 
