@@ -147,7 +147,7 @@ def test_depth_of_a_design_is_that_of_its_deepest_part(library):
     whole = measure(Board(), "depth", library=library)
     parity = measure(Parity(width=256), "depth", library=library)
     store = measure(Store(domain="comb"), "depth", library=library)
-    assert whole.fo4 == parity.fo4 > store.fo4
+    assert whole.fo4 == max(parity.fo4 or 0, store.fo4 or 0) == parity.fo4
     assert whole.ff == 3 * parity.ff + store.ff
     assert whole.details["parts"] == {"parity": parity.fo4, "store": store.fo4}
     # The store's output is an inverter behind a memory that is read without a clock.
