@@ -19,24 +19,19 @@ from .switch_counters import SwitchCounters
 from .tlp import CLASS_COUNT, TlpClass
 from .trace import Tracer, TraceRecordLayout
 
-__all__ = ["Switch", "default_credits"]
+__all__ = ["CREDITS", "Switch"]
+
+#: Header and data credits that each port advertises by default, by class. 512 data credits are
+#: 8 KB: 64 beats of 128 bytes, twice the cycles that a credit is on its way at most. 64 reads are
+#: 16 cycles of nothing but reads at 4 segments, twice as many as completions of 64 bytes answer;
+#: 16 do as much at one segment, and fit into distributed memory.
+CREDITS = ((64, 512), (64, 64), (64, 512))
 
 #: TLPs of each class that the switch's own queue to each port holds.
 ANSWER_ROWS = 8
 
 #: Beats that the trace of each port keeps until they are read.
 TRACE_BEATS = 16
-
-
-def default_credits(segments: int) -> tuple[tuple[int, int], ...]:
-    """Header and data credits that a port of ``segments`` a beat advertises, by class.
-
-    512 data credits are 8 KB: 64 beats of 128 bytes, twice the cycles that a credit is on its way
-    at most. 16 reads a segment are 16 cycles of nothing but reads, twice as many as completions of
-    64 bytes could answer.
-    """
-    reads = 16 * segments
-    return ((64, 512), (reads, reads), (64, 512))
 
 
 class Switch(wiring.Component):
@@ -61,9 +56,9 @@ class Switch(wiring.Component):
         Number of ports, 2 to 8.
     segments : int
         Segments a beat: 1, 2 or 4.
-    credits : sequence, optional
+    credits : sequence
         (headers, data) that each port advertises of posted, non-posted, completion: 1 to 127 and
-        1 to 2047, what flow control counts without scaling; else :func:`default_credits`.
+        1 to 2047, what flow control counts without scaling.
     max_payload_bytes : int
         Largest payload, a power of two from 128 to 4096.
     vendor_id, device_id, revision_id : int
@@ -96,7 +91,7 @@ class Switch(wiring.Component):
         *,
         ports: int,
         segments: int,
-        credits: Sequence[Sequence[int]] | None = None,
+        credits: Sequence[Sequence[int]] = CREDITS,
         max_payload_bytes: int = 512,
         vendor_id: int = 0x1D1D,
         device_id: int = 0x0920,
@@ -108,7 +103,6 @@ class Switch(wiring.Component):
             raise ValueError(f"ports must be 2 to 8, not {ports!r}")
         if segments not in (1, 2, 4):
             raise ValueError(f"segments must be 1, 2 or 4, not {segments!r}")
-        credits = default_credits(segments) if credits is None else credits
         self.port_count = ports
         self.segment_count = segments
         self.credits = tuple((headers, units) for headers, units in credits)
