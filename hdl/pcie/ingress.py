@@ -157,6 +157,7 @@ class Ingress(wiring.Component):
 
         m.d.comb += [
             check.room.eq(credits.room),
+            check.returning.eq(credits.returning),
             credits.room_left.eq(check.room_left),
             credits.link_up.eq(self.link_up),
             self.allocated.eq(credits.allocated),

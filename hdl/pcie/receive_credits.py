@@ -54,8 +54,10 @@ class ReceiveCredits(wiring.Component):
         Credits that become free in this cycle.
     room : Out(CreditAmountsLayout(12, 16))
         What the partner may still send, by what has been received; registered.
+    returning : Out(CreditAmountsLayout(12, 16))
+        What comes back to the partner in this cycle; registered.
     room_left : In(CreditAmountsLayout(12, 16))
-        ``room`` less what is received in this cycle.
+        ``room`` and ``returning`` less what is received in this cycle.
     link_up : In(1)
         While 0, for 4 cycles at least, the counts restart.
     allocated : Out(CreditCountsLayout())
@@ -71,6 +73,7 @@ class ReceiveCredits(wiring.Component):
 
     returned: list[Any]
     room: Any
+    returning: Any
     room_left: Any
     link_up: Signal
     allocated: Any
@@ -93,6 +96,7 @@ class ReceiveCredits(wiring.Component):
             {
                 "returned": In(CreditAmountsLayout(*RETURNED_BITS)).array(source_count),
                 "room": Out(amounts),
+                "returning": Out(amounts),
                 "room_left": In(amounts),
                 "link_up": In(1),
                 "allocated": Out(CreditCountsLayout()),
@@ -111,10 +115,11 @@ class ReceiveCredits(wiring.Component):
                 allocated = Signal(len(left), name=f"{kind}_{number}_allocated", init=advertised)
                 m.d.comb += [
                     self.room[number][kind].eq(room),
+                    self.returning[number][kind].eq(total),
                     self.allocated[number][kind].eq(allocated),
                 ]
-                m.d.sync += room.eq(left + total)
-                m.d.sync += allocated.eq(Mux(self.link_up, allocated, left) + total)
+                m.d.sync += room.eq(left)
+                m.d.sync += allocated.eq(Mux(self.link_up, allocated + total, left))
                 full.append(room == advertised)
         drained = Signal(init=1)
         m.d.sync += drained.eq(Cat(full).all())

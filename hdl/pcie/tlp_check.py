@@ -16,6 +16,14 @@ from .tlp import CLASS_COUNT, TlpBeatLayout, TlpHeaderLayout
 __all__ = ["TlpCheck"]
 
 
+def _add_less(first: Value, second: Value, less: Value) -> Value:
+    """``first`` + ``second`` - ``less`` with the width of ``first`` and a single carry chain."""
+    less = ~(less | Const(0, len(first)))[: len(first)]
+    sums = first ^ second ^ less
+    carries = (first & second) | (first & less) | (second & less)
+    return sums + Cat(Const(1, 1), carries)[: len(first)]
+
+
 class TlpCheck(wiring.Component):
     """Tell TLPs that may pass from those that end here, at any number of TLPs per beat.
 
@@ -55,8 +63,10 @@ class TlpCheck(wiring.Component):
         The link is down: ``i`` is not looked at, and an open TLP ends as nullified.
     room : In(CreditAmountsLayout(12, 16))
         Credits that the sender has left, of :class:`ReceiveCredits`.
+    returning : In(CreditAmountsLayout(12, 16))
+        Credits that come back to the sender in this cycle; they are not in ``room`` yet.
     room_left : Out(CreditAmountsLayout(12, 16))
-        ``room`` less what is received in this cycle; combinational from ``room``.
+        ``room`` and ``returning`` less what is received in this cycle; combinational from both.
     o : Out(CheckedBeatLayout(segment_count))
         What may pass, registered; to :class:`TlpBuffer`.
     dropped : Out(CreditAmountsLayout(3, 11))
@@ -76,6 +86,7 @@ class TlpCheck(wiring.Component):
     i: Any
     flush: Signal
     room: Any
+    returning: Any
     room_left: Any
     o: Any
     dropped: Any
@@ -98,6 +109,7 @@ class TlpCheck(wiring.Component):
                 "i": In(TlpBeatLayout(segment_count)),
                 "flush": In(1),
                 "room": In(amounts),
+                "returning": In(amounts),
                 "room_left": Out(amounts),
                 "o": Out(CheckedBeatLayout(segment_count)),
                 "dropped": Out(CreditAmountsLayout(*RETURNED_BITS)),
@@ -299,17 +311,24 @@ class TlpCheck(wiring.Component):
         for place, found in enumerate(places):
             over = Signal(name=f"over_{place}")
             taken = Signal(name=f"taken_{place}")
-            headers_left = Signal(HEADER_CREDIT_BITS + 1, name=f"headers_left_{place}")
-            data_left = Signal(DATA_CREDIT_BITS + 1, name=f"data_left_{place}")
-            room: Any = Signal(self.room.shape().elem_shape, name=f"room_{place}")
+            amounts = self.room.shape().elem_shape
+            room: Any = Signal(amounts, name=f"room_{place}")
+            returning: Any = Signal(amounts, name=f"returning_{place}")
+            left: Any = Signal(amounts, name=f"left_{place}")
             with m.Switch(found["tlp_class"]):
                 for number in range(CLASS_COUNT):
                     with m.Case(number):
-                        m.d.comb += room.eq(self.room[number])
+                        m.d.comb += [
+                            room.eq(self.room[number]),
+                            returning.eq(self.returning[number]),
+                        ]
             m.d.comb += [
-                headers_left.eq(room.headers - found["headers"]),
-                data_left.eq(room.data - found["units"]),
-                over.eq(found["charged"] & (headers_left[-1] | data_left[-1])),
+                left.headers.eq(_add_less(room.headers, returning.headers, found["headers"])),
+                left.data.eq(_add_less(room.data, returning.data, found["units"])),
+                over.eq(
+                    found["charged"]
+                    & ((room.headers < found["headers"]) | (room.data < found["units"]))
+                ),
                 taken.eq(found["charged"] & ~over),
             ]
             passes = found["sound"] & (found["goes_on"] | (taken & found["well"]))
@@ -319,21 +338,21 @@ class TlpCheck(wiring.Component):
                 {
                     "over": over,
                     "taken": taken,
-                    "headers_left": headers_left,
-                    "data_left": data_left,
+                    "left": left,
                     **found,
                 }
             )
 
         # What the last TLP of a class leaves that was taken in, is what all of them leave.
         for number in range(CLASS_COUNT):
-            m.d.comb += self.room_left[number].eq(self.room[number])
+            room, returning = self.room[number], self.returning[number]
+            m.d.comb += [
+                self.room_left[number].headers.eq(room.headers + returning.headers),
+                self.room_left[number].data.eq(room.data + returning.data),
+            ]
             for found in settled:
                 with m.If(found["taken"] & (found["tlp_class"] == number)):
-                    m.d.comb += [
-                        self.room_left[number].headers.eq(found["headers_left"]),
-                        self.room_left[number].data.eq(found["data_left"]),
-                    ]
+                    m.d.comb += self.room_left[number].eq(found["left"])
 
         valid = Signal(count)
         segments = Signal.like(framed["segments"], name="settled_segments", reset_less=True)

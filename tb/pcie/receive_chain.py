@@ -49,6 +49,7 @@ class ReceiveChain(wiring.Component):
             check.i.eq(self.i),
             check.flush.eq(~self.link_up),
             check.room.eq(credits.room),
+            check.returning.eq(credits.returning),
             credits.room_left.eq(check.room_left),
             credits.link_up.eq(self.link_up),
             credits.returned[0].eq(check.dropped),

@@ -60,7 +60,9 @@ class _Conservation(wiring.Component):
         returned = sum((source[number][kind] for source in self.returned), C(0, 1))
         room = credits.room[number][kind]
         allocated = credits.allocated[number][kind]
-        m.d.comb += credits.room_left[number][kind].eq(room - taken)
+        m.d.comb += credits.room_left[number][kind].eq(
+            room + credits.returning[number][kind] - taken
+        )
 
         held = Signal(len(room) + 2, name=f"held_{kind}_{number}")
         received = Signal.like(allocated, name=f"received_{kind}_{number}")

@@ -41,12 +41,14 @@ class Bench:
         room = self.model.room
         self.model.set_link(link_up)
         self.dut.link_up.value = int(link_up)
-        left = [now - taken for now, taken in zip(room, take, strict=True)]
+        returning = self.frees[0]
+        left = [n + r - t for n, r, t in zip(room, returning, take, strict=True)]
         self.dut.room_left.value = pack(ROOM, left)
         for number, amounts in enumerate(free):
             self.dut[f"returned__{number}"].value = pack(RETURNED, amounts)
         await self.edge
         assert unpack(ROOM, int(self.dut.room.value)) == room
+        assert unpack(ROOM, int(self.dut.returning.value)) == returning
         allocated = unpack(COUNTS, int(self.dut.allocated.value))
         expected = [count % (4096, 65536)[index % 2] for index, count in enumerate(self.shown)]
         assert allocated == expected

@@ -52,6 +52,7 @@ class Bench:
         self.buffer: TlpBufferModel[int] = TlpBufferModel()
         self.advertised = list(advertised)
         self.room = list(advertised)
+        self.back = [0] * 6
         self.returns: Callable[[], bool] = lambda: True
         self.waiting: list[tuple[Lanes, bool]] = []
         self.expected: list[list[CheckedTlp]] = [[], []]
@@ -72,6 +73,8 @@ class Bench:
         self.dut.flush.value = int(flush)
         pairs = [dict(zip(KINDS, self.room[2 * n : 2 * n + 2], strict=True)) for n in range(3)]
         self.dut.room.value = ROOM.const(pairs).as_bits()
+        pairs = [dict(zip(KINDS, self.back[2 * n : 2 * n + 2], strict=True)) for n in range(3)]
+        self.dut.returning.value = ROOM.const(pairs).as_bits()
         await self.edge
         self.waiting.append((lanes, flush))
         if len(self.waiting) == 3:
@@ -93,9 +96,12 @@ class Bench:
                 taken[2 * tlp.header.tlp_class] += 1
                 taken[2 * tlp.header.tlp_class + 1] += tlp.header.data_credits
         left = amounts(ROOM, int(self.dut.room_left.value))
-        assert left == [room - less for room, less in zip(self.room, taken, strict=True)]
-        self.room = [
-            min(most, now + random.randint(0, 300)) if self.returns() else now
+        assert left == [
+            room + back - less for room, back, less in zip(self.room, self.back, taken, strict=True)
+        ]
+        self.room = left
+        self.back = [
+            min(most - now, random.randint(0, 300)) if self.returns() else 0
             for most, now in zip(self.advertised, left, strict=True)
         ]
 
@@ -165,7 +171,7 @@ class Bench:
 
 async def begin(dut, advertised: list[int]) -> Bench:
     """Release reset."""
-    dut.i.value = dut.flush.value = dut.room.value = 0
+    dut.i.value = dut.flush.value = dut.room.value = dut.returning.value = 0
     await start(dut)
     return Bench(dut, advertised)
 
