@@ -8,7 +8,7 @@ from tb.pcie.simulators import switch_simulator
 from tb.simulate import run
 
 #: Sizes of the long campaign; the first two have simulators that the other tests need, too.
-SIZES = [(3, 1), (4, 4), (2, 4), (2, 1), (4, 1), (5, 2), (6, 1), (7, 1), (8, 1), (6, 2)]
+SIZES = [(3, 1), (4, 4), (2, 1), (5, 2), (6, 1), (7, 1), (8, 1)]
 
 
 def _run(ports, segments, run_dir, *, testbench="switch", tlps=0, seed=1):
@@ -31,7 +31,7 @@ def test_campaign(ports, segments, run_dir):
 @pytest.mark.parametrize(("ports", "segments"), SIZES)
 def test_long_campaign(ports, segments, run_dir):
     """A million TLPs over all sizes."""
-    _run(ports, segments, run_dir, tlps=1_000_000 // len(SIZES), seed=2)
+    _run(ports, segments, run_dir, tlps=-(-1_000_000 // len(SIZES)), seed=2)
 
 
 @pytest.mark.parametrize("testbench", ["switch_links", "switch_errors", "switch_messages"])
