@@ -8,6 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..bits import RoundRobinPicker, select_one_hot
+from .credit_arithmetic import covers
 from .parts import CreditAmountsLayout, DeadRowLayout, HeadSignature
 from .port import DATA_CREDIT_BITS, HEADER_CREDIT_BITS
 from .reservation import CreditReservation
@@ -20,23 +21,6 @@ __all__ = ["Egress"]
 #: next cycle and here in the one after, when it moves on at the soonest; its room is counted one
 #: cycle later: 3 keep the pipeline going, and hold all that is under way when the packer stops.
 _ROWS = 4
-
-
-def _covers(available: Value, spent: Value, need: Value) -> Value:
-    """Whether ``available`` - ``spent`` - ``need`` is not negative, with one adder.
-
-    The three are added as complements, a row of full adders first; two complements lack 2, which
-    is a carry into bit 1. The sum is as narrow as the greater of ``spent`` and ``need``: neither
-    has more than its top bit set, so together they never exceed what has a bit above that.
-    """
-    width = max(len(spent), len(need))
-    a = available[:width]
-    b = ~(spent | Const(0, width))
-    c = ~(need | Const(0, width))
-    sums = a ^ b ^ c
-    carries = (a & b) | (a & c) | (b & c)
-    total = Cat(Const(1), sums[1:]) + Cat(Const(1), carries)
-    return available[width:].any() | total[width + 1]
 
 
 class Egress(wiring.Component):
@@ -172,9 +156,9 @@ class Egress(wiring.Component):
             available = self.available[number]
             spent = self.spend[number]
 
-            def covers(need, available=available, spent=spent):
+            def can_pay(need, available=available, spent=spent):
                 headers, cost = need
-                return _covers(available.headers, spent.headers, headers) & _covers(
+                return covers(available.headers, spent.headers, headers) & covers(
                     available.data, spent.data, cost
                 )
 
@@ -193,8 +177,8 @@ class Egress(wiring.Component):
                 begins_any[q].eq(sops.any()),
                 ends_first[q].eq(eops.any()),
                 ends_all[q].eq((eops & ~beyond).any()),
-                covered_first[q].eq(covers(firsts[q])),
-                covered_all[q].eq(covers(alls[q])),
+                covered_first[q].eq(can_pay(firsts[q])),
+                covered_all[q].eq(can_pay(alls[q])),
             ]
 
         # Which queue. In the middle of a TLP there is no choice.

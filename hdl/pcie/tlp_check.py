@@ -8,20 +8,13 @@ from amaranth.lib.wiring import In, Out
 
 from .announced import AnnouncedLayout, announce
 from .checked_beat import CheckedBeatLayout
+from .credit_arithmetic import add_less
 from .parts import CreditAmountsLayout
 from .port import DATA_CREDIT_BITS, HEADER_CREDIT_BITS
 from .receive_credits import RETURNED_BITS
 from .tlp import CLASS_COUNT, TlpBeatLayout, TlpHeaderLayout
 
 __all__ = ["TlpCheck"]
-
-
-def _add_less(first: Value, second: Value, less: Value) -> Value:
-    """``first`` + ``second`` - ``less`` with the width of ``first`` and a single carry chain."""
-    less = ~(less | Const(0, len(first)))[: len(first)]
-    sums = first ^ second ^ less
-    carries = (first & second) | (first & less) | (second & less)
-    return sums + Cat(Const(1, 1), carries)[: len(first)]
 
 
 class TlpCheck(wiring.Component):
@@ -323,8 +316,8 @@ class TlpCheck(wiring.Component):
                             returning.eq(self.returning[number]),
                         ]
             m.d.comb += [
-                left.headers.eq(_add_less(room.headers, returning.headers, found["headers"])),
-                left.data.eq(_add_less(room.data, returning.data, found["units"])),
+                left.headers.eq(add_less(room.headers, returning.headers, found["headers"])),
+                left.data.eq(add_less(room.data, returning.data, found["units"])),
                 over.eq(
                     found["charged"]
                     & ((room.headers < found["headers"]) | (room.data < found["units"]))
