@@ -21,9 +21,10 @@ from sim.pcie import (
     TlpClass,
 )
 
+from ..stream.stream_port import chance
 from .switch_port import Credits, SwitchPort
 
-__all__ = ["FUNCTION", "LOCAL", "SwitchBed", "random_limits", "starve_at_random"]
+__all__ = ["FUNCTION", "LOCAL", "UNEVEN", "SwitchBed", "random_limits", "starve_at_random"]
 
 #: What the functions of the switch under test are made with; the model is made with the same.
 FUNCTION: dict[str, int] = {
@@ -33,6 +34,13 @@ FUNCTION: dict[str, int] = {
     "max_payload_bytes": 512,
     "max_link_speed": 5,
     "max_link_width": 16,
+}
+
+#: Link partners that pause now and then, and some of which give credits back late.
+UNEVEN: dict[str, Any] = {
+    "source_pause": chance(0.1),
+    "sink_pause": chance(0.2),
+    "return_delay": lambda: random.choice([0, 3, 40]),
 }
 
 #: What the switch makes itself has an ingress of its own, by class: answers and messages are made

@@ -13,7 +13,7 @@ from sim.pcie import Kind, TlpClass
 
 from .fault_bed import FaultBed
 from .flows import completion, message, read, write
-from .switch_bed import starve_at_random
+from .switch_bed import UNEVEN, starve_at_random
 from .switch_port import Credits
 
 PORTS = int(os.environ["PORTS"])
@@ -124,9 +124,7 @@ async def links_fail_at_random(dut):
     bed = await make_bed(
         dut,
         limits=lambda _: [Credits(7, 64), Credits(3, 8), Credits(7, 64)],
-        source_pause=lambda: random.random() < 0.1,
-        sink_pause=lambda: random.random() < 0.2,
-        return_delay=lambda: random.choice([0, 3, 40]),
+        **UNEVEN,
     )
     cut_in = cut_out = 0
     for _ in range(60):

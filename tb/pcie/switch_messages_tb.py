@@ -13,7 +13,7 @@ from sim.pcie import Kind, Tlp, TlpClass
 
 from .fault_bed import FaultBed
 from .flows import completion, message, read, requester, write
-from .switch_bed import starve_at_random
+from .switch_bed import UNEVEN, starve_at_random
 from .switch_links_tb import make_bed, plenty_but
 from .switch_port import Credits
 
@@ -131,9 +131,7 @@ async def interrupts_amid_writes(dut):
     bed = await make_bed(
         dut,
         limits=lambda _: [Credits(3, 34), Credits(3, 8), Credits(7, 64)],
-        source_pause=lambda: random.random() < 0.1,
-        sink_pause=lambda: random.random() < 0.2,
-        return_delay=lambda: random.choice([0, 3, 40]),
+        **UNEVEN,
     )
     waited = 0
     for turn in range(30):

@@ -11,9 +11,10 @@ from cocotb.triggers import ClockCycles
 
 from sim.pcie import Rule
 
+from ..stream.stream_port import chance
 from .observed_bed import ObservedBed
 from .route_cases import random_bridges
-from .switch_bed import random_limits, starve_at_random
+from .switch_bed import UNEVEN, random_limits, starve_at_random
 from .traffic import random_traffic
 
 PORTS = int(os.environ["PORTS"])
@@ -21,11 +22,6 @@ SEGMENTS = int(os.environ["SEGMENTS"])
 TLPS = int(os.environ["TLPS"])
 PER_CONFIGURATION = 500
 LONGEST = 128  # DW: what the ports can be set to
-
-
-def chance(probability: float):
-    """Yes in ``probability`` of the cases."""
-    return lambda: random.random() < probability
 
 
 @cocotb.test(timeout_time=1, timeout_unit="sec")
@@ -36,10 +32,8 @@ async def every_tlp_ends_where_the_model_says(dut):
         PORTS,
         SEGMENTS,
         limits=random_limits,
-        source_pause=chance(0.1),
         gap=chance(0.1),
-        sink_pause=chance(0.2),
-        return_delay=lambda: random.choice([0, 3, 40]),
+        **UNEVEN,
     )
     await bed.start()
     starving = None
