@@ -1,5 +1,8 @@
 """Interfaces between the parts of the PCI Express back end."""
 
+from typing import Any
+
+from amaranth import *
 from amaranth.lib import data
 
 from ..pcie.tlp import SEGMENT_DWORDS
@@ -11,6 +14,8 @@ __all__ = [
     "IssuedLayout",
     "ReadPieceLayout",
     "TagDoneLayout",
+    "TagEndedLayout",
+    "TagGivenLayout",
     "row_bytes_of",
 ]
 
@@ -57,6 +62,10 @@ class ReadPieceLayout(data.StructLayout):
             }
         )
 
+    def format(self, value: Any, format_spec: Any) -> Any:
+        """Show a piece as one number: Verilog would have a wire for each field of each."""
+        return Format("{:x}", value.as_value())
+
 
 class IssuedLayout(data.StructLayout):
     """A read that is on its way out: strobe to all who have to know of its tag.
@@ -88,6 +97,13 @@ class TagDoneLayout(data.StructLayout):
         super().__init__({"tag": range(tag_count), "status": MemoryStatus})
 
 
+class TagEndedLayout(data.StructLayout):
+    """A read that has ended, as a strobe: ``valid``, its ``tag`` and how (``status``)."""
+
+    def __init__(self, tag_count: int):
+        super().__init__({"valid": 1, "tag": range(tag_count), "status": MemoryStatus})
+
+
 class DeliveredLayout(data.StructLayout):
     """A tag whose slot has been read, and whose it was; ``status`` tells if it was lost."""
 
@@ -95,3 +111,10 @@ class DeliveredLayout(data.StructLayout):
         super().__init__(
             {"client": range(client_count), "tag": range(tag_count), "status": MemoryStatus}
         )
+
+
+class TagGivenLayout(data.StructLayout):
+    """Strobe: a client gives a tag back."""
+
+    def __init__(self, client_count: int, tag_count: int):
+        super().__init__({"valid": 1, "client": range(client_count), "tag": range(tag_count)})
