@@ -7,6 +7,12 @@ from .memory_port import (
     MemoryStatus,
     MemoryWriteSignature,
 )
+from .pcie_write import PcieWrite
+from .write_arbiter import WriteArbiter
+from .write_intake import WriteIntake
+from .write_responses import WriteResponses
+from .write_shift import WriteShift
+from .write_splitter import WriteSplitter
 
 __all__ = [
     "MemoryReadSignature",
@@ -14,4 +20,10 @@ __all__ = [
     "MemoryResponseLayout",
     "MemoryStatus",
     "MemoryWriteSignature",
+    "PcieWrite",
+    "WriteArbiter",
+    "WriteIntake",
+    "WriteResponses",
+    "WriteShift",
+    "WriteSplitter",
 ]

@@ -1,0 +1,196 @@
+"""Intake of one client's writes: cuts them at pages and tells where a packet ends."""
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..stream import PacketSignature
+from .memory_port import MemoryRequestLayout
+from .write_parts import ATTRIBUTES, PAGE_BITS, PAGE_NUMBER_BITS, WriteRowLayout, store_rows_of
+
+__all__ = ["WriteIntake"]
+
+
+class WriteIntake(wiring.Component):
+    """Take the requests and packets of one client, a row and a piece a cycle.
+
+    The row in which a page of 4 KB ends, or the packet, makes a piece whole. A row in which both
+    happen is offered twice, once for each piece. The packet ends with its ``last``, or where
+    the request does; what it has beyond is dropped here, without taking anybody's time.
+
+    A request is taken only if there is room for its response, and a row only if there is room in
+    the store: a client that does not go on holds up itself alone.
+
+    Latency is 1 cycle from ``request`` to ``o`` and none from ``data``. Throughput is 1 row, or
+    1 request, per cycle.
+
+    Specification: this docstring, on streams that follow the rules of ``amaranth.lib.stream``.
+
+    Parameters
+    ----------
+    client_count, row_bytes : int
+        As of :class:`PcieWrite`.
+    response_count : int
+        Requests that may be without their response taken; a power of two.
+
+    Members
+    -------
+    request : In(stream.Signature(MemoryRequestLayout()))
+        Requests; ``ready`` depends combinationally on ``data`` and ``o.ready``.
+    data : In(PacketSignature(row_bytes))
+        Packets; ``ready`` depends combinationally on ``o.ready``.
+    o : Out(stream.Signature(WriteRowLayout(client_count, row_bytes)))
+        Rows and pieces. Not registered: what is chosen of it, is. ``valid`` may fall as room does.
+    freed : In(range(2 * store_rows))
+        The client's rows before this one are free.
+    answered : In(1)
+        Strobe: a response was taken.
+    """
+
+    request: stream.Interface
+    data: stream.Interface
+    o: stream.Interface
+    freed: Signal
+    answered: Signal
+
+    def __init__(self, *, client_count: int, row_bytes: int, response_count: int):
+        self.row_bytes = row_bytes
+        self.response_count = response_count
+        self.store_rows = store_rows_of(row_bytes)
+        super().__init__(
+            {
+                "request": In(stream.Signature(MemoryRequestLayout())),
+                "data": In(PacketSignature(row_bytes)),
+                "o": Out(stream.Signature(WriteRowLayout(client_count, row_bytes))),
+                "freed": In(range(2 * self.store_rows)),
+                "answered": In(1),
+            }
+        )
+
+        # The whole state, which proofs look at. Of the request: what is left of it, counted in
+        # rows, and what of its page. Where in a row request and page end does not change with rows.
+        low = (row_bytes - 1).bit_length()
+        self.busy = Signal()
+        self.is_empty = Signal(reset_less=True)
+        self.rows_left = Signal(16 - low, reset_less=True)
+        self.page_rows_left = Signal(PAGE_BITS - low, reset_less=True)
+        self.is_cut = Signal()  # the page in this row has been offered
+        self.dropping = Signal()
+        self.row = Signal(range(2 * self.store_rows))
+        self.open_count = Signal(range(response_count + 1))
+
+    def elaborate(self, platform):
+        m = Module()
+        low = (self.row_bytes - 1).bit_length()
+        asked = self.request.p
+        piece = self.o.p.piece
+        page = Signal(64 - PAGE_BITS, reset_less=True)
+        page_number = Signal(PAGE_NUMBER_BITS, reset_less=True)
+        first = Signal(PAGE_BITS, reset_less=True)
+        end = Signal(PAGE_BITS, reset_less=True)  # of the last byte in its page
+        turned = Signal(low, reset_less=True)
+        most = Signal(low, reset_less=True)
+        both = Signal(reset_less=True)  # a page and the request end in the same, last row
+        resumes = Signal(reset_less=True)
+        tag = Signal.like(asked.tag, reset_less=True)
+        attributes = {
+            name: Signal.like(asked[name], name=name, reset_less=True) for name in ATTRIBUTES
+        }
+
+        final = Signal()
+        page_ends = Signal()
+        is_first_of_two = Signal()
+        has_room = Signal(init=1)
+        ends = Signal()
+        m.d.comb += [
+            final.eq(self.rows_left == 0),
+            page_ends.eq(~self.is_empty & ~self.is_cut & (self.page_rows_left == 0)),
+            is_first_of_two.eq(page_ends & final & both),
+            # Last piece; if the page ends here without the request, the packet is too short.
+            ends.eq(Mux(final, ~is_first_of_two, ~page_ends | self.data.p.last) | self.is_empty),
+            self.o.valid.eq(
+                self.busy & ~self.dropping & (self.is_empty | (self.data.valid & has_room))
+            ),
+            self.o.p.data.eq(self.data.p.data),
+            self.o.p.keep.eq(self.data.p.keep),
+            self.o.p.last.eq(self.data.p.last),
+            self.o.p.error.eq(self.data.p.error),
+            self.o.p.has_row.eq(~self.is_empty),
+            self.o.p.row.eq(self.row),
+            self.o.p.final.eq(final),
+            self.o.p.most.eq(most),
+            self.o.p.is_piece.eq(self.is_empty | page_ends | final | self.data.p.last),
+            piece.page.eq(page),
+            piece.page_number.eq(page_number),
+            piece.first.eq(first),
+            piece.last.eq(Mux(ends, end, ~C(0, PAGE_BITS))),
+            piece.shift.eq(Mux(resumes, turned, turned[:2])),
+            piece.prime.eq(resumes & turned.any()),
+            piece.end.eq(ends),
+            piece.tag.eq(tag),
+            *(piece[name].eq(value) for name, value in attributes.items()),
+        ]
+        after = Signal.like(self.row)
+        m.d.comb += [
+            after.eq(self.row + 1),
+            # A row that has bytes of the next page as well is kept.
+            piece.free_to.eq(Mux(self.is_empty | (~ends & turned.any()), self.row, after)),
+        ]
+
+        taken = Signal()
+        row_taken = Signal()
+        finishes = Signal()
+        m.d.comb += [
+            taken.eq(self.o.valid & self.o.ready),
+            row_taken.eq(taken & ~self.is_empty & ~is_first_of_two),
+            finishes.eq(taken & (self.is_empty | (~is_first_of_two & (final | self.data.p.last)))),
+            self.data.ready.eq(row_taken | self.dropping),
+        ]
+        with m.If(row_taken):
+            m.d.sync += [
+                self.row.eq(after),
+                self.rows_left.eq(self.rows_left - 1),
+                self.page_rows_left.eq(self.page_rows_left - 1),
+            ]
+        with m.If(taken & page_ends):
+            m.d.sync += [page_number.eq(page_number + 1), first.eq(0), resumes.eq(1)]
+            m.d.sync += self.is_cut.eq(is_first_of_two)
+        with m.If(finishes & ~self.is_empty & ~self.data.p.last):
+            m.d.sync += self.dropping.eq(1)
+        with m.If(self.dropping & self.data.valid & self.data.p.last):
+            m.d.sync += self.dropping.eq(0)
+
+        # Rows taken in this and the last cycle are not yet counted: two less than there are.
+        used = Signal.like(self.row)
+        m.d.comb += used.eq(self.row - self.freed)
+        m.d.sync += has_room.eq(~(used[-1] | used[1:-1].all()))
+
+        length_1 = Signal(16)
+        loads = Signal()
+        m.d.comb += [
+            length_1.eq(asked.length - 1),
+            self.request.ready.eq((finishes | ~self.busy) & ~self.open_count[-1]),
+            loads.eq(self.request.valid & self.request.ready),
+        ]
+        m.d.sync += self.open_count.eq(self.open_count + loads - self.answered)
+        with m.If(finishes):
+            m.d.sync += self.busy.eq(0)
+        with m.If(loads):
+            m.d.sync += [
+                self.busy.eq(1),
+                self.is_empty.eq(asked.length == 0),
+                self.rows_left.eq(length_1[low:]),
+                self.page_rows_left.eq(~asked.address[low:PAGE_BITS]),
+                self.is_cut.eq(0),
+                page.eq(asked.address[PAGE_BITS:]),
+                page_number.eq(0),
+                first.eq(asked.address[:PAGE_BITS]),
+                end.eq(asked.address[:PAGE_BITS] + length_1),
+                turned.eq(asked.address[:low]),
+                most.eq(length_1[:low]),
+                both.eq(~asked.address[:low] < length_1[:low]),
+                resumes.eq(0),
+                tag.eq(asked.tag),
+                *(value.eq(asked[name]) for name, value in attributes.items()),
+            ]
+        return m
