@@ -1,5 +1,6 @@
 """DMA engines: a client's reads and writes as TLPs or AXI4 bursts."""
 
+from .completions import Completions
 from .memory_port import (
     MemoryReadSignature,
     MemoryRequestLayout,
@@ -15,6 +16,7 @@ from .write_shift import WriteShift
 from .write_splitter import WriteSplitter
 
 __all__ = [
+    "Completions",
     "MemoryReadSignature",
     "MemoryRequestLayout",
     "MemoryResponseLayout",
