@@ -1,0 +1,181 @@
+"""Packets and responses of one client."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..memory import SimpleDualPortRam
+from ..stream import PacketLayout, PacketSignature
+from .delivery_parts import TurnedRowLayout, filled_to
+from .memory_port import MemoryResponseLayout, MemoryStatus
+
+__all__ = ["RowJoin"]
+
+
+class RowJoin(wiring.Component):
+    """Hold turned rows, join them to packets, and answer each request.
+
+    A row ends the beat that the row before began, and begins the next one. A beat that is whole and
+    finds the output taken, because a row made two, stays behind until a row makes none of its own:
+    so r rows take r cycles, whatever their requests, and a beat stays behind for at most as long
+    as rows follow without a gap. Then it leaves at once.
+
+    Latency is 3 cycles; throughput is 1 row and 1 beat a cycle. The response follows a cycle after
+    its last beat has been offered. While two responses wait, nothing moves.
+
+    Specification: this docstring.
+
+    Parameters
+    ----------
+    row_bytes : int
+        Bytes of a row and of a beat.
+    room : int
+        Rows held; a power of two. Nothing checks that there is room.
+
+    Members
+    -------
+    write : In(1), row : In(TurnedRowLayout(row_bytes))
+        Strobe: a row comes.
+    left : Out(1)
+        Strobe, registered: there is room for one row more.
+    data : Out(PacketSignature(row_bytes))
+        Packets, registered.
+    response : Out(stream.Signature(MemoryResponseLayout()))
+        Responses, registered.
+
+    Attributes
+    ----------
+    waiting : Signal
+        State, for proofs: rows in the RAM.
+    """
+
+    write: Signal
+    row: Any
+    left: Signal
+    data: stream.Interface
+    response: stream.Interface
+
+    def __init__(self, *, row_bytes: int, room: int):
+        self.row_bytes = row_bytes
+        self.room = room
+        self.row_layout = TurnedRowLayout(row_bytes)
+        super().__init__(
+            {
+                "write": In(1),
+                "row": In(self.row_layout),
+                "left": Out(1),
+                "data": Out(PacketSignature(row_bytes)),
+                "response": Out(stream.Signature(MemoryResponseLayout())),
+            }
+        )
+        self.waiting = Signal(range(2 * room))
+
+    def elaborate(self, platform):
+        m = Module()
+        address_bits = self.room.bit_length() - 1
+        m.submodules.rows = rows = SimpleDualPortRam(
+            shape=self.row_layout.size, depth=self.room, lane_count=1, latency=1, bypass=False
+        )
+        written = Signal(address_bits + 1)
+        read = Signal(address_bits + 1)
+        has_row = Signal()
+        takes = Signal()
+        m.d.comb += [
+            self.waiting.eq(written - read),
+            rows.write_lanes.eq(self.write),
+            rows.write_address.eq(written[:address_bits]),
+            rows.write_data.eq(Value.cast(self.row)),
+            rows.read_en.eq((written != read) & (takes | ~has_row)),
+            rows.read_address.eq(read[:address_bits]),
+        ]
+        m.d.sync += [
+            written.eq(written + self.write),
+            read.eq(read + rows.read_en),
+            has_row.eq(rows.read_en | (has_row & ~takes)),
+            self.left.eq(takes),
+        ]
+        row = data.View(self.row_layout, rows.read_data)
+
+        # The first failure counts. What is kept is part of a beat, or with `is_whole` all of it.
+        failed = Signal(MemoryStatus, reset_less=True)
+        status = Signal(MemoryStatus)
+        is_whole = Signal()
+        kept_data = Signal(8 * self.row_bytes, reset_less=True)
+        about = data.StructLayout(
+            {
+                "tail": range(self.row_bytes),
+                "last": 1,
+                "flush": 1,
+                "response": MemoryResponseLayout(),
+            }
+        )
+        kept = Signal(about, reset_less=True)
+        new = Signal(about)
+        leaving = Signal(about)
+        new_is_whole = Signal()
+        m.d.comb += [
+            status.eq(Mux(row.first | (failed == MemoryStatus.OK), row.response.status, failed)),
+            new.tail.eq(row.tail),
+            new.last.eq(row.last),
+            new.flush.eq(row.flush),
+            new.response.tag.eq(row.response.tag),
+            new.response.status.eq(status),
+            new_is_whole.eq(Mux(is_whole, row.whole, row.two)),
+        ]
+
+        can_move = Signal()
+        leaves = Signal()
+        responds = Signal()
+        responding = Signal()
+        answer = Signal(MemoryResponseLayout(), reset_less=True)
+        response = Signal(MemoryResponseLayout(), reset_less=True)
+        can_respond = Signal()
+        m.d.comb += [
+            can_respond.eq(~self.response.valid | self.response.ready),
+            can_move.eq((~self.data.valid | self.data.ready) & (~responding | can_respond)),
+            takes.eq(can_move & has_row),
+            leaves.eq(is_whole | (has_row & ~row.begins_beat)),
+            responds.eq(leaves & leaving.last),
+            self.response.payload.eq(response),
+        ]
+        with m.If(is_whole):
+            m.d.comb += leaving.eq(kept)
+        with m.Else():
+            m.d.comb += leaving.eq(new)
+            with m.If(row.two):
+                m.d.comb += [leaving.last.eq(0), leaving.tail.eq(self.row_bytes - 1)]
+
+        with m.If(can_move):
+            m.d.sync += is_whole.eq(has_row & new_is_whole)
+        with m.If(takes):
+            m.d.sync += [kept_data.eq(row.data), kept.eq(new), failed.eq(status)]
+
+        beat = Signal(PacketLayout(self.row_bytes), reset_less=True)
+        m.d.comb += self.data.payload.eq(beat)
+        below = [*filled_to(row.join)[1:], C(0)]
+        keep = filled_to(leaving.tail)
+        with m.If(self.data.ready):
+            m.d.sync += self.data.valid.eq(0)
+        with m.If(can_move):
+            m.d.sync += [
+                self.data.valid.eq(leaves & ~leaving.flush),
+                beat.keep.eq(Cat(keep)),
+                beat.last.eq(leaving.last),
+                beat.error.eq(leaving.last & (leaving.response.status != MemoryStatus.OK)),
+            ]
+            for n in range(self.row_bytes):
+                byte = slice(8 * n, 8 * (n + 1))
+                m.d.sync += beat.data[byte].eq(
+                    Mux(is_whole | below[n], kept_data[byte], row.data[byte])
+                )
+
+        # A response waits a cycle, in which its last beat is offered.
+        with m.If(can_move):
+            m.d.sync += [responding.eq(responds), answer.eq(leaving.response)]
+        with m.Elif(can_respond):
+            m.d.sync += responding.eq(0)
+        with m.If(can_respond):
+            m.d.sync += [self.response.valid.eq(responding), response.eq(answer)]
+        return m

@@ -1,0 +1,178 @@
+"""Slots of one client that are about to be read."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .delivery_parts import RowReadLayout, SlotReadLayout
+from .parts import TagEndedLayout
+
+__all__ = ["SlotFeeder"]
+
+
+class SlotFeeder(wiring.Component):
+    """Hold a client's next tags until the first of them has ended, and offer its rows.
+
+    A row is offered when it has come and there is room for it behind. Rows of the next tag follow
+    those of the first without a gap. Nothing is offered of a tag before those issued before it.
+
+    Latency is 2 cycles from ``write``; throughput is 1 row and 1 tag a cycle.
+
+    Parameters
+    ----------
+    row_bytes, tag_count, slot_bytes, done_count : int
+        See :class:`ReadDelivery`.
+    place_count : int
+        Tags held; a power of two.
+    room : int
+        Rows for which there is room behind.
+
+    Members
+    -------
+    write : In(1), tag : In(range(tag_count)), slot : In(SlotReadLayout), ended : In(1)
+        Strobe: the client's next tag, and whether it has ended.
+    seen : In(TagEndedLayout(tag_count)).array(done_count)
+        Strobes: tags that have ended, from the cycle of ``write`` on.
+    freed : Out(1)
+        Strobe, registered: there is a place for a tag again.
+    left : In(1)
+        Strobe: there is room for one row more.
+    offered : Out(1), row : Out(RowReadLayout)
+        A row to read; from registers.
+    grant : In(1)
+        It is read; only while ``offered``.
+    """
+
+    write: Signal
+    tag: Signal
+    slot: data.View
+    ended: Signal
+    seen: list[Any]
+    freed: Signal
+    left: Signal
+    offered: Signal
+    row: data.View
+    grant: Signal
+
+    def __init__(
+        self,
+        *,
+        row_bytes: int,
+        tag_count: int,
+        slot_bytes: int,
+        done_count: int,
+        place_count: int,
+        room: int,
+    ):
+        self.tag_count = tag_count
+        self.place_count = place_count
+        self.room = room
+        self.slot_layout = SlotReadLayout(row_bytes, slot_bytes)
+        self.row_layout = RowReadLayout(row_bytes, tag_count, slot_bytes)
+        super().__init__(
+            {
+                "write": In(1),
+                "tag": In(range(tag_count)),
+                "slot": In(self.slot_layout),
+                "ended": In(1),
+                "seen": In(TagEndedLayout(tag_count)).array(done_count),
+                "freed": Out(1),
+                "left": In(1),
+                "offered": Out(1),
+                "row": Out(self.row_layout),
+                "grant": In(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        bits = self.place_count.bit_length() - 1
+        m.submodules.slots = slots = Memory(
+            shape=unsigned(self.slot_layout.size), depth=self.place_count, init=[]
+        )
+        slot_write = slots.write_port()
+        slot_read = slots.read_port(domain="comb")
+
+        # A place's tag beside its slot, since all of them are compared with those that end.
+        write_place = Signal(bits)
+        read_place = Signal(bits)
+        can_load = Signal(self.place_count)
+        tags = [
+            Signal(range(self.tag_count), name=f"tag_{n}", reset_less=True)
+            for n in range(self.place_count)
+        ]
+        m.d.comb += [
+            slot_write.en.eq(self.write),
+            slot_write.addr.eq(write_place),
+            slot_write.data.eq(Value.cast(self.slot)),
+            slot_read.addr.eq(read_place),
+        ]
+        with m.If(self.write):
+            m.d.sync += write_place.eq(write_place + 1)
+
+        loads = Signal()
+        first_tag = Signal(range(self.tag_count))
+        slot = data.View(self.slot_layout, slot_read.data)
+        has_tag = Signal(self.place_count)
+        for n, held in enumerate(tags):
+            comes = Signal(name=f"comes_{n}")
+            ends = Signal(name=f"ends_{n}")
+            tag = Signal.like(held, name=f"next_tag_{n}")
+            m.d.comb += [
+                comes.eq(self.write & (write_place == n)),
+                ends.eq(Cat(done.valid & (done.tag == tag) for done in self.seen).any()),
+                tag.eq(Mux(comes, self.tag, held)),
+            ]
+            m.d.sync += held.eq(tag)
+            with m.If(comes):
+                m.d.sync += [has_tag[n].eq(1), can_load[n].eq(self.ended | ends)]
+            with m.Elif(loads & (read_place == n)):
+                m.d.sync += [has_tag[n].eq(0), can_load[n].eq(0)]
+            with m.Elif(has_tag[n] & ends):
+                m.d.sync += can_load[n].eq(1)
+        with m.Switch(read_place):
+            for n, held in enumerate(tags):
+                with m.Case(n):
+                    m.d.comb += first_tag.eq(held)
+
+        # The slot that is being read.
+        has_row = Signal()
+        row = Signal(self.row_layout, reset_less=True)
+        further = Signal(max(1, self.slot_layout["further"].width), reset_less=True)
+        m.d.comb += [
+            self.row.eq(row),
+            loads.eq((can_load >> read_place)[0] & (~has_row | (self.grant & row.last))),
+        ]
+        m.d.sync += self.freed.eq(loads)
+        with m.If(loads):
+            m.d.sync += [
+                read_place.eq(read_place + 1),
+                has_row.eq(1),
+                row.tag.eq(first_tag),
+                row.first.eq(1),
+                row.last.eq(slot.further == 0),
+                further.eq(slot.further),
+            ]
+            names = ("row", "shift", "end", "begins", "ends", "flush", "request_tag")
+            m.d.sync += [row[name].eq(slot[name]) for name in names]
+        with m.Elif(self.grant):
+            m.d.sync += [
+                has_row.eq(~row.last),
+                row.row.eq(row.row + 1),
+                row.first.eq(0),
+                row.last.eq(further == 1),
+                further.eq(further - 1),
+            ]
+
+        # What becomes free in this cycle counts from the next one on.
+        room = Signal(range(self.room + 1), init=self.room)
+        has_room = Signal(init=1)
+        m.d.comb += self.offered.eq(has_row & has_room)
+        m.d.sync += [
+            room.eq(room - self.grant + self.left),
+            has_room.eq(Mux(self.grant, room > 1, room != 0)),
+        ]
+        return m

@@ -1,0 +1,105 @@
+"""Tags of each client in the order in which they were issued."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..bits import select_one_hot
+from ..memory import SimpleDualPortRam
+from .delivery_parts import in_turn
+
+__all__ = ["TagOrder"]
+
+
+class TagOrder(wiring.Component):
+    """Queue of tags for each client, all in one RAM, with a place for each tag in each queue.
+
+    Tags leave, one a cycle, in turns among the clients that have one and, behind the queue, a free
+    place for it. Nothing ever overflows, since a client's tags are all different.
+
+    Latency is 3 cycles; throughput is 1 tag a cycle in and out, also of one client.
+
+    Parameters
+    ----------
+    client_count, tag_count : int
+        Queues; places of each.
+    place_count : int
+        Places for tags that have left a queue.
+
+    Members
+    -------
+    write : In(client_count), tag : In(range(tag_count))
+        One-hot strobe: the client's tag goes into its queue.
+    freed : In(client_count)
+        Strobes: a place behind the queue is free again.
+    fetched : Out(client_count), fetched_tag : Out(range(tag_count))
+        One-hot strobe, registered: the client's first tag has left its queue.
+    """
+
+    write: Signal
+    tag: Signal
+    freed: Signal
+    fetched: Signal
+    fetched_tag: Signal
+
+    def __init__(self, *, client_count: int, tag_count: int, place_count: int):
+        self.client_count = client_count
+        self.tag_count = tag_count
+        self.place_count = place_count
+        super().__init__(
+            {
+                "write": In(client_count),
+                "tag": In(range(tag_count)),
+                "freed": In(client_count),
+                "fetched": Out(client_count),
+                "fetched_tag": Out(range(tag_count)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        address_bits = (self.tag_count - 1).bit_length()
+        m.submodules.tags = tags = SimpleDualPortRam(
+            shape=range(self.tag_count),
+            depth=self.client_count << address_bits,
+            lane_count=1,
+            latency=1,
+            bypass=False,
+        )
+
+        eligible = Signal(self.client_count)
+        fetch = Signal(self.client_count)
+        m.d.comb += fetch.eq(in_turn(m, "picker", eligible))
+        write_addresses = []
+        read_addresses = []
+        for client in range(self.client_count):
+            # One bit more than an address where all places can be taken.
+            written = Signal(range(self.tag_count + 1), name=f"written_{client}")
+            begin = Signal.like(written, name=f"begin_{client}")
+            second = Signal.like(written, name=f"second_{client}", init=1)
+            free = Signal(range(self.place_count + 1), name=f"free_{client}", init=self.place_count)
+            with m.If(self.write[client]):
+                m.d.sync += written.eq(written + 1)
+            m.d.sync += free.eq(free - fetch[client] + self.freed[client])
+            with m.If(fetch[client]):
+                m.d.sync += [
+                    begin.eq(second),
+                    second.eq(second + 1),
+                    eligible[client].eq((written != second) & (free > 1)),
+                ]
+            with m.Else():
+                m.d.sync += eligible[client].eq((written != begin) & (free != 0))
+            number = C(client, (self.client_count - 1).bit_length())
+            write_addresses.append(Cat(written[:address_bits], number))
+            read_addresses.append(Cat(begin[:address_bits], number))
+
+        m.d.comb += [
+            tags.write_lanes.eq(self.write.any()),
+            tags.write_address.eq(select_one_hot(self.write, write_addresses)),
+            tags.write_data.eq(self.tag),
+            tags.read_en.eq(fetch.any()),
+            tags.read_address.eq(select_one_hot(fetch, read_addresses)),
+            self.fetched_tag.eq(tags.read_data),
+        ]
+        m.d.sync += self.fetched.eq(fetch)
+        return m
