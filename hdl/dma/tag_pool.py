@@ -67,7 +67,7 @@ class TagPool(wiring.Component):
         super().__init__(
             {
                 "take": In(client_count),
-                "allowed": Out(client_count, init=(1 << client_count) - 1),
+                "allowed": Out(client_count),
                 "tags": Out(stream.Signature(range(tag_count))),
                 "given": In(TagGivenLayout(client_count, tag_count)),
             }
@@ -127,7 +127,9 @@ class TagPool(wiring.Component):
             m.d.sync += shared.eq(shared - 1)
         with m.If(again):
             m.d.sync += shared.eq(shared + 1)
-        m.d.sync += self.allowed.eq(has_own | has_shared.replicate(self.client_count))
+        allowed = Signal(self.client_count, init=(1 << self.client_count) - 1)
+        m.d.sync += allowed.eq(has_own | has_shared.replicate(self.client_count))
+        m.d.comb += self.allowed.eq(allowed)
 
     def _hand_out(self, m: Module) -> None:
         """Take tags of two lists in turns."""

@@ -34,15 +34,6 @@ class _Visit(enum.Enum, shape=2):
     WAITING = 2
 
 
-class _Link(enum.Enum, shape=2):
-    #: Reads are sent.
-    UP = 0
-    #: Reads are not sent, and those that are out fail.
-    DOWN = 1
-    #: The link is up again, but reads of before may be out: no others begin.
-    CLEARING = 2
-
-
 class TagTimer(wiring.Component):
     """Fail the reads that are out too long, and all that were out when the link went down.
 
@@ -119,7 +110,7 @@ class TagTimer(wiring.Component):
                 "timeout": In(32),
                 "offered": In(1),
                 "blocked": In(1),
-                "send": Out(1, init=1),
+                "send": Out(1),
                 "discard": Out(1),
                 "fail": Out(stream.Signature(TagDoneLayout(tag_count))),
                 "failing": Out(TagFailingLayout(tag_count)),
@@ -133,8 +124,7 @@ class TagTimer(wiring.Component):
         round_ends = Signal()
         quarter = Signal(3)
         self._measure(m, round_ends, quarter)
-        link = Signal(_Link)
-        self._follow(m, round_ends, link)
+        is_up = self._follow(m, round_ends)
 
         visits = Signal()  # the tag in the first stage
         place = Signal(range(self.round))
@@ -150,9 +140,7 @@ class TagTimer(wiring.Component):
             is_last.eq(seen_place == self.round - 1),
             following.eq(Mux(place == self.round - 1, 0, place + 1)),
             age.eq(quarter - stamp),
-            begins.eq(
-                (visit == _Visit.LOOKING) & seen & is_out & ((link != _Link.UP) | (age >= _LATE))
-            ),
+            begins.eq((visit == _Visit.LOOKING) & seen & is_out & (~is_up | (age >= _LATE))),
             ends.eq((visit == _Visit.WAITING) & seen & ~is_out),
             round_ends.eq(is_last & (ends | ((visit == _Visit.LOOKING) & seen & ~begins))),
             visits.eq(~begins & ~ends & (visit != _Visit.FAILING)),
@@ -172,9 +160,7 @@ class TagTimer(wiring.Component):
                         visit.eq(_Visit.FAILING),
                         place.eq(seen_place),
                         failed.tag.eq(seen_place),
-                        failed.status.eq(
-                            Mux(link == _Link.UP, MemoryStatus.TIMEOUT, MemoryStatus.LINK_DOWN)
-                        ),
+                        failed.status.eq(Mux(is_up, MemoryStatus.TIMEOUT, MemoryStatus.LINK_DOWN)),
                     ]
             with m.Case(_Visit.FAILING), m.If(self.fail.ready):
                 m.d.sync += visit.eq(_Visit.WAITING)
@@ -240,15 +226,20 @@ class TagTimer(wiring.Component):
         with m.If(~self.blocked):
             m.d.sync += is_stuck.eq(0)
 
-    def _follow(self, m: Module, round_ends: Value, link: Value) -> None:
-        """Follow the link. Of three rounds the last is whole, and sees all that was issued."""
+    def _follow(self, m: Module, round_ends: Value) -> Value:
+        """Follow the link; return if it is up and nothing of before is out.
+
+        Of three rounds the last is whole, and sees all that was issued.
+        """
+        is_up = Signal(init=1)
         rounds = Signal(2)
+        m.d.comb += self.send.eq(is_up)
         with m.If(~self.link_up):
-            m.d.sync += [link.eq(_Link.DOWN), rounds.eq(0), self.send.eq(0), self.discard.eq(1)]
-        with m.Elif(link == _Link.DOWN):
-            m.d.sync += [link.eq(_Link.CLEARING), self.discard.eq(0)]
-        with m.Elif(link == _Link.CLEARING):
-            with m.If(rounds == 3), m.If(~self.offered):
-                m.d.sync += [link.eq(_Link.UP), self.send.eq(1)]
-            with m.Elif(round_ends):
-                m.d.sync += rounds.eq(rounds + 1)
+            m.d.sync += [is_up.eq(0), self.discard.eq(1), rounds.eq(0)]
+        with m.Elif(self.discard):
+            m.d.sync += self.discard.eq(0)
+        with m.Elif(~is_up & (rounds != 3)):
+            m.d.sync += rounds.eq(rounds + round_ends)
+        with m.Elif(~self.offered):
+            m.d.sync += is_up.eq(1)
+        return is_up

@@ -21,19 +21,19 @@ class TagPoolModel:
         return sum(max(count, self.reserve) for count in after) <= self.tag_count
 
     def take(self, client: int) -> None:
-        """A piece of ``client`` is chosen."""
+        """Count a piece of ``client`` that is chosen."""
         assert self.is_allowed(client), f"client {client} takes the reserve of another"
         self.counts[client] += 1
 
     def hand_out(self, tag: int) -> None:
-        """A tag goes to a piece."""
+        """Note that a tag goes to a piece."""
         assert tag not in self.held, f"tag {tag} is handed out twice"
         assert 0 <= tag < self.tag_count, f"there is no tag {tag}"
         self.held.add(tag)
         self._last = tag
 
     def give(self, client: int, tag: int) -> None:
-        """``client`` gives a tag back."""
+        """Take back a tag of ``client``."""
         self.held.remove(tag)
         self.counts[client] -= 1
 

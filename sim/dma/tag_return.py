@@ -11,16 +11,16 @@ class TagReturnModel:
         self.waiting: dict[int, tuple[int, int]] = {}
 
     def deliver(self, client: int, tag: int, *, is_late: bool, quarter: int) -> None:
-        """The read of ``tag`` has been delivered; if it was late, an answer may still come."""
+        """Note that ``tag`` was delivered; if its read was late, an answer may still come."""
         assert tag not in self.waiting
         self.waiting[tag] = (client, quarter + 5 if is_late else quarter)
 
     def give(self, client: int, tag: int, *, quarter: int) -> None:
-        """``tag`` is given back for ``client``."""
+        """Check that ``tag`` may be given back for ``client``."""
         owner, earliest = self.waiting.pop(tag)
         assert owner == client, f"tag {tag} of client {owner} goes to client {client}"
         assert quarter >= earliest, f"tag {tag} comes {earliest - quarter} quarters too early"
 
     def overdue(self, quarter: int) -> list[int]:
-        """Tags that should have been given back before this quarter."""
+        """List tags that should have been given back before this quarter."""
         return [tag for tag, (_, earliest) in self.waiting.items() if earliest < quarter]

@@ -32,19 +32,19 @@ class TagTimerModel:
         self.failed: set[int] = set()
 
     def issue(self, tag: int, cycle: int, *, is_sent: bool) -> None:
-        """A read begins; one that is not sent fails."""
+        """Begin a read; one that is not sent fails."""
         assert tag not in self.issued, f"tag {tag} is issued while it is out"
         self.issued[tag] = cycle
         if not is_sent:
             self.lost[tag] = cycle
 
     def link_down(self, cycle: int) -> None:
-        """In this cycle the link is down."""
+        """Note that the link is down in this cycle."""
         for tag in self.issued.keys() - self.failed:
             self.lost.setdefault(tag, cycle)
 
     def fail(self, failure: FailedRead, cycle: int) -> None:
-        """``failure`` comes to be offered."""
+        """Check ``failure``, which comes to be offered."""
         assert failure.tag in self.issued, f"tag {failure.tag} fails but was not issued"
         assert failure.tag not in self.failed, f"tag {failure.tag} fails twice"
         self.failed.add(failure.tag)
@@ -57,13 +57,13 @@ class TagTimerModel:
             assert waited >= self.timeout, f"tag {failure.tag} fails after {waited}"
 
     def end(self, tag: int) -> None:
-        """A read has ended, failed or not."""
+        """Forget a read that has ended, failed or not."""
         del self.issued[tag]
         self.lost.pop(tag, None)
         self.failed.discard(tag)
 
     def overdue(self, cycle: int) -> list[int]:
-        """Tags that should have failed by now."""
+        """List tags that should have failed by now."""
         limit = self.timeout + self.timeout // 4 + self.slack
         late = {tag for tag, since in self.issued.items() if cycle - since > limit}
         late |= {tag for tag, since in self.lost.items() if cycle - since > self.slack}

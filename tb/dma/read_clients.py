@@ -37,12 +37,12 @@ class ReadClient(StreamSource):
         )
 
     def pieces(self, block_bytes: int) -> list[ReadPiece]:
-        """What all that was queued becomes."""
+        """List what all that was queued becomes."""
         return [p for r in self.requests for p in split_read(self.number, r, block_bytes)]
 
 
 def piece_values(piece: ReadPiece, row_bytes: int) -> dict[str, int]:
-    """Fields of the ``ReadPieceLayout`` that carries ``piece``."""
+    """Give the fields of the ``ReadPieceLayout`` that carries ``piece``."""
     request = piece.request
     return {
         "client": piece.client,
@@ -59,7 +59,7 @@ def piece_values(piece: ReadPiece, row_bytes: int) -> dict[str, int]:
 
 
 def random_request(lengths: Sequence[int] | None = None) -> ReadRequest:
-    """Any request; its length is one of ``lengths``, or of those that matter."""
+    """Make any request; its length is one of ``lengths``, or of those that matter."""
     length = random.choice(
         lengths or [0, 1, 2, 3, 4, 5, 64, 128, 129, 512, 4096, random.randint(0, 20000)]
     )
@@ -76,7 +76,7 @@ def random_request(lengths: Sequence[int] | None = None) -> ReadRequest:
 
 
 def boundary_requests(block_bytes: int) -> list[ReadRequest]:
-    """Requests that begin and end within 4 bytes of a block's, or of a 4 KB page's boundary."""
+    """Make requests that begin and end near a boundary of a block, or of a 4 KB page."""
     page = 0x1_0000_0000 - 4096
     begins = [page + block_bytes + d for d in range(-4, 5)]
     begins += [page + 4096 + d for d in range(-4, 5)]

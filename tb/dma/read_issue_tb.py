@@ -6,7 +6,7 @@ import random
 import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.pcie.core.tlp import Tlp as OtherTlp
-from cocotbext.pcie.core.tlp import TlpType
+from cocotbext.pcie.core.tlp import TlpAttr, TlpType
 from cocotbext.pcie.core.utils import PcieId
 
 from hdl.dma.parts import IssuedLayout, ReadPieceLayout
@@ -108,7 +108,9 @@ def assert_other_agrees(header: Tlp, piece: ReadPiece, tag: int, requester: int)
     else:
         other.address, other.length = piece.address & ~3, 1
     request = piece.request
-    other.attr = request.id_ordering << 2 | request.relaxed_ordering << 1 | int(request.no_snoop)
+    other.attr = TlpAttr(
+        request.id_ordering << 2 | request.relaxed_ordering << 1 | int(request.no_snoop)
+    )
     assert other.check()
     assert encode_tlp(header) == bytes(other.pack_header())
 
@@ -180,7 +182,7 @@ async def waits_and_discards(dut):
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
 async def discards_behind_a_header(dut):
-    """A header that is refused stays while what comes behind it is discarded."""
+    """Keep a header that is refused while what comes behind it is discarded."""
     bench = await Bench(dut, sink_pause=1.0).begin()
     for _ in range(30):
         bench.send(any_piece())

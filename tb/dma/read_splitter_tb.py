@@ -70,7 +70,7 @@ class Bench:
 
 @cocotb.test(timeout_time=10, timeout_unit="us")
 async def aligned_read_of_4096_at_mrrs_4096_is_one_piece(dut):
-    """The case in which open engines read a second page: one piece, of as much as a slot has."""
+    """Read no second page, as open engines do: one piece, or as many as slots."""
     bench = await Bench(dut, code=5).begin()
     bench.clients[0].send(ReadRequest(0x12345000, 4096, 7))
     await bench.finish()
@@ -146,6 +146,7 @@ async def limit_changes_meanwhile(dut):
     for request in requests:
         bench.clients[1].send(request)
     lengths, addresses = PIECE["length"], PIECE["address"]
+    value = 0
     for request in requests:
         at = request.address
         while at < request.address + request.length:
@@ -153,7 +154,7 @@ async def limit_changes_meanwhile(dut):
             value = await bench.sink.received.get()
             length = value >> lengths.offset & 0x1FFF
             assert value >> addresses.offset & (1 << 64) - 1 == at
-            assert 0 < length and at // 4096 == (at + length - 1) // 4096
+            assert length > 0 and at // 4096 == (at + length - 1) // 4096
             at += length
         assert at == request.address + request.length
         assert value >> PIECE["end"].offset & 1

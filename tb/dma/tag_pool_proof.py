@@ -58,7 +58,7 @@ class _Quotas(wiring.Component):
                 beyond = beyond + Mux(has > self.reserve, has - self.reserve, 0)
                 total = total + has
             m.d.comb += [
-                Assume(self.given.client < self.client_count),
+                Assume(self.given.client < self.client_count, "no such client"),
                 Assert(
                     pool._shared + beyond == self.tag_count - self.client_count * self.reserve,
                     "what nobody has",
@@ -107,11 +107,14 @@ class _Holders(wiring.Component):
             m.d.sync += since_moved.eq(since_moved + 1)
         with m.If(~ResetSignal()):
             m.d.comb += [
-                Assume((self.take & ~pool.allowed) == 0),
-                Assume(self.take != 0b11),
+                Assume((self.take & ~pool.allowed) == 0, "takes only what is allowed"),
+                Assume(self.take != 0b11, "one at a time"),
                 Assume(~moves | (waits != 0), "a tag is for a piece"),
                 Assume(~self.given.valid | (held >> self.given.tag)[0], "gives what is held"),
-                Assume(~self.given.valid | (Mux(self.given.client, has[1], has[0]) != 0)),
+                Assume(
+                    ~self.given.valid | (Mux(self.given.client, has[1], has[0]) != 0),
+                    "gives only what it has",
+                ),
                 Assert(~pool.tags.valid | ~(held >> pool.tags.payload)[0], "handed out twice"),
                 Assert(since_moved < 7, "a piece waits though there is a tag"),
                 Cover(held.all(), "all are out"),

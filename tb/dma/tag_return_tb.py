@@ -126,7 +126,7 @@ async def random_deliveries(dut, pause, late, fails):
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
 async def failing_tag_waits(dut):
-    """A tag that is still failing is not given back, and what is behind it waits, too."""
+    """Hold back a tag that is still failing, and what is behind it, too."""
     bench = await Bench(dut).begin()
     bench.failing = 1
     await bench.cycles(2)

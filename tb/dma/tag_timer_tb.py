@@ -64,11 +64,11 @@ class Bench:
         self.events.setdefault(self.cycle + random.randint(least, most), []).append(event)
 
     def set_out(self, tag: int) -> None:
-        """A read comes to be out."""
+        """Let a read be out."""
         self.out |= 1 << tag
 
     def end(self, tag: int) -> None:
-        """A read ends, once; its tag comes back later."""
+        """End a read, once; its tag comes back later."""
         if not self.out >> tag & 1:
             return
         self.out &= ~(1 << tag)
@@ -206,7 +206,7 @@ async def visits_one_a_cycle(dut):
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(stall=[0.0, 0.8], end_chance=[0.05, 0.5])
 async def random_reads(dut, stall, end_chance):
-    """Reads end, are late, or lose their link, at random; failures are refused at times."""
+    """At random, reads end, are late or lose their link, and failures are refused."""
     bench = await Bench(dut, timeout=12 * ROUND).begin()
     bench.stall, bench.end_chance = stall, end_chance
     for _ in range(40):
@@ -225,7 +225,7 @@ async def random_reads(dut, stall, end_chance):
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(most=[1, 3, 30])
 async def flapping_link(dut, most):
-    """The link goes down and up at any distance; reads still end, and are sent again later."""
+    """Take the link down and up at any distance: reads end, and are sent again later."""
     bench = await Bench(dut, timeout=100000).begin()
     bench.issue_chance = 0.7
     for _ in range(400):
@@ -240,7 +240,7 @@ async def flapping_link(dut, most):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def old_header_leaves_first(dut):
-    """A header of before is offered when the link is up again: no read is sent before it went."""
+    """Wait for a header of before the link went down: no read is sent before it is gone."""
     bench = await Bench(dut, timeout=100000).begin()
     bench.offered = bench.blocked = True
     bench.link_up = False
@@ -273,7 +273,7 @@ async def time_of_quarantine_stands_while_blocked(dut):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def smallest_timeout(dut):
-    """A timeout of nothing: every read fails soon, but each once."""
+    """Fail every read soon, but once, with a timeout of nothing."""
     bench = await Bench(dut, timeout=0).begin()
     bench.issue_chance = 0.3
     await bench.steps(60 * ROUND)
