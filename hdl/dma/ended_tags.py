@@ -16,9 +16,10 @@ __all__ = ["EndedTags"]
 class EndedTags(wiring.Component):
     """Remember of each tag whether it has ended since it was issued, and with which status.
 
-    No flip-flop a tag: two bits a tag in RAMs, one written when it is issued, the other when it
-    ends. A tag is issued by making them equal and ends by making them differ, so each RAM has one
-    writer, and nothing has to be cleared after reset.
+    No flip-flop a tag: a bit in a RAM, which is turned over when the tag ends. What it was when the
+    tag was issued, its ``mark``, goes with the tag to the lookup. So the RAM has one writer, and
+    nothing has to be cleared after reset. The bit that the end writes is the inverse of the mark,
+    kept in another RAM, so that a tag that ends twice has still ended.
 
     ``ended`` may not know yet what ended in the cycle of the lookup or just before: these come on
     ``seen`` in the cycle of ``ended`` or later, so who keeps what it looked up and watches ``seen``
@@ -40,10 +41,12 @@ class EndedTags(wiring.Component):
     -------
     issue : In(1), issue_tag : In(range(tag_count))
         Strobe: the tag goes out. It ends 2 cycles later or after that.
+    mark : Out(1)
+        Of ``issue_tag``, 1 cycle after ``issue``; combinational from registers.
     done : In(TagEndedLayout(tag_count)).array(done_count)
         Strobes: tags that end.
-    lookup : In(1), lookup_tag : In(range(tag_count))
-        Which tag to look up.
+    lookup : In(1), lookup_tag : In(range(tag_count)), lookup_mark : In(1)
+        Which tag to look up, and its mark.
     ended : Out(1)
         Whether it has ended; 1 cycle after ``lookup``, combinational from registers.
     seen : Out(TagEndedLayout(tag_count)).array(done_count)
@@ -55,9 +58,11 @@ class EndedTags(wiring.Component):
 
     issue: Signal
     issue_tag: Signal
+    mark: Signal
     done: list[Any]
     lookup: Signal
     lookup_tag: Signal
+    lookup_mark: Signal
     ended: Signal
     seen: list[Any]
     status_tag: Signal
@@ -70,9 +75,11 @@ class EndedTags(wiring.Component):
             {
                 "issue": In(1),
                 "issue_tag": In(range(tag_count)),
+                "mark": Out(1),
                 "done": In(TagEndedLayout(tag_count)).array(done_count),
                 "lookup": In(1),
                 "lookup_tag": In(range(tag_count)),
+                "lookup_mark": In(1),
                 "ended": Out(1),
                 "seen": Out(TagEndedLayout(tag_count)).array(done_count),
                 "status_tag": In(range(tag_count)),
@@ -92,11 +99,13 @@ class EndedTags(wiring.Component):
         issue = Signal()
         issue_tag = Signal(range(self.tag_count), reset_less=True)
         looked_up = Signal(range(self.tag_count), reset_less=True)
+        lookup_mark = Signal(reset_less=True)
         status_tag = Signal(range(self.tag_count), reset_less=True)
         m.d.sync += [
             issue.eq(self.issue),
             issue_tag.eq(self.issue_tag),
             looked_up.eq(self.lookup_tag),
+            lookup_mark.eq(self.lookup_mark),
             status_tag.eq(self.status_tag),
         ]
         for number, (strobe, seen) in enumerate(zip(self.done, self.seen, strict=True)):
@@ -137,25 +146,24 @@ class EndedTags(wiring.Component):
                     memory.write_data.eq(value),
                 ]
 
-            # Each bit is there twice: for who writes the other one, and for lookups.
-            begun = ram("begun", 1)
-            begun_lookup = ram("begun_lookup", 1)
+            # The bit is there twice: for who issues tags, and for lookups.
+            marks = ram("marks", 1)
             over = ram("over", 1)
             over_lookup = ram("over_lookup", 1)
             status = ram("status", 3)
             read(over, self.issue & (bank_of(self.issue_tag) == bank), self.issue_tag)
-            read(begun, strobe.valid, strobe.tag)
-            for memory in (begun, begun_lookup):
-                write(memory, issue & (bank_of(issue_tag) == bank), issue_tag, over.read_data)
+            write(marks, issue & (bank_of(issue_tag) == bank), issue_tag, over.read_data)
+            read(marks, strobe.valid, strobe.tag)
             for memory in (over, over_lookup):
-                write(memory, ends.valid, ends.tag, ~begun.read_data)
+                write(memory, ends.valid, ends.tag, ~marks.read_data)
             write(status, ends.valid, ends.tag, Value.cast(ends.status))
-            read(begun_lookup, self.lookup, self.lookup_tag)
             read(over_lookup, self.lookup, self.lookup_tag)
             read(status, C(1), self.status_tag)
 
+            with m.If(bank_of(issue_tag) == bank):
+                m.d.comb += self.mark.eq(over.read_data)
             with m.If(bank_of(looked_up) == bank):
-                m.d.comb += self.ended.eq(begun_lookup.read_data != over_lookup.read_data)
+                m.d.comb += self.ended.eq(over_lookup.read_data != lookup_mark)
             with m.If(bank_of(status_tag) == bank):
                 m.d.comb += self.status.eq(status.read_data)
         return m

@@ -47,8 +47,8 @@ class RowJoin(wiring.Component):
 
     Attributes
     ----------
-    waiting : Signal
-        State, for proofs: rows in the RAM.
+    waiting, has_row : Signal
+        State, for proofs: rows in the RAM; whether one has been read from it.
     """
 
     write: Signal
@@ -71,6 +71,7 @@ class RowJoin(wiring.Component):
             }
         )
         self.waiting = Signal(range(2 * room))
+        self.has_row = Signal()
 
     def elaborate(self, platform):
         m = Module()
@@ -80,7 +81,7 @@ class RowJoin(wiring.Component):
         )
         written = Signal(address_bits + 1)
         read = Signal(address_bits + 1)
-        has_row = Signal()
+        has_row = self.has_row
         takes = Signal()
         m.d.comb += [
             self.waiting.eq(written - read),

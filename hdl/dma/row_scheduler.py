@@ -28,7 +28,7 @@ class RowScheduler(wiring.Component):
     A client is chosen when its first tag has ended and there is room for one of its rows. The last
     row of a slot, and the one row that stands for a flush, makes its tag ``delivered``.
 
-    Latency is 5 cycles from ``done`` to ``reads``, 7 from ``issued`` at least.
+    Latency is 5 cycles from ``done`` to ``reads``, 9 from ``issued`` at least.
     Throughput is 1 row a cycle, across slots and clients.
 
     Specification: this docstring.
@@ -129,6 +129,7 @@ class RowScheduler(wiring.Component):
         m.d.comb += [
             ended.lookup.eq(order.fetched.any()),
             ended.lookup_tag.eq(order.fetched_tag),
+            ended.lookup_mark.eq(order.fetched_mark),
             slots.read_en.eq(ended.lookup),
             slots.read_address.eq(order.fetched_tag),
         ]
@@ -196,7 +197,7 @@ class RowScheduler(wiring.Component):
     def _write(
         self, m: Module, ended: EndedTags, order: TagOrder, slots: SimpleDualPortRam
     ) -> None:
-        """Note what was issued: its place in the order at once, what to read 1 cycle later."""
+        """Note what was issued: its place in the order, and what to read of its slot."""
         row_bits = self.row_bytes.bit_length() - 1
         slot_bits = self.slot_bytes.bit_length() - 1
         issued, piece = self.issued, self.issued.piece
@@ -208,10 +209,13 @@ class RowScheduler(wiring.Component):
         m.d.comb += [
             ended.issue.eq(issued.valid),
             ended.issue_tag.eq(issued.tag),
-            order.tag.eq(issued.tag),
+            order.tag.eq(tag),
+            order.mark.eq(ended.mark),
         ]
+        write = Signal(self.client_count)
+        m.d.comb += order.write.eq(write)
         for client in range(self.client_count):
-            m.d.comb += order.write[client].eq(issued.valid & (piece.client == client))
+            m.d.sync += write[client].eq(issued.valid & (piece.client == client))
         kept = Signal(
             data.StructLayout(
                 {

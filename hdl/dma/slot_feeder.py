@@ -91,12 +91,14 @@ class SlotFeeder(wiring.Component):
         m = Module()
         bits = self.place_count.bit_length() - 1
         m.submodules.slots = slots = Memory(
-            shape=unsigned(self.slot_layout.size), depth=self.place_count, init=[]
+            shape=unsigned(self.slot_layout.size + len(self.tag)),
+            depth=self.place_count,
+            init=[],
         )
         slot_write = slots.write_port()
         slot_read = slots.read_port(domain="comb")
 
-        # A place's tag beside its slot, since all of them are compared with those that end.
+        # Tags are beside the RAM, too, since all of them are compared with those that end.
         write_place = Signal(bits)
         read_place = Signal(bits)
         can_load = Signal(self.place_count)
@@ -107,39 +109,30 @@ class SlotFeeder(wiring.Component):
         m.d.comb += [
             slot_write.en.eq(self.write),
             slot_write.addr.eq(write_place),
-            slot_write.data.eq(Value.cast(self.slot)),
+            slot_write.data.eq(Cat(self.slot, self.tag)),
             slot_read.addr.eq(read_place),
         ]
         with m.If(self.write):
             m.d.sync += write_place.eq(write_place + 1)
 
+        def has_ended(tag: Value) -> Value:
+            return Cat(done.valid & (done.tag == tag) for done in self.seen).any()
+
         loads = Signal()
-        first_tag = Signal(range(self.tag_count))
-        slot = data.View(self.slot_layout, slot_read.data)
         has_tag = Signal(self.place_count)
-        for n, held in enumerate(tags):
-            comes = Signal(name=f"comes_{n}")
-            ends = Signal(name=f"ends_{n}")
-            tag = Signal.like(held, name=f"next_tag_{n}")
-            m.d.comb += [
-                comes.eq(self.write & (write_place == n)),
-                ends.eq(Cat(done.valid & (done.tag == tag) for done in self.seen).any()),
-                tag.eq(Mux(comes, self.tag, held)),
-            ]
-            m.d.sync += held.eq(tag)
-            with m.If(comes):
-                m.d.sync += [has_tag[n].eq(1), can_load[n].eq(self.ended | ends)]
+        comes_ended = Signal()
+        m.d.comb += comes_ended.eq(self.ended | has_ended(self.tag))
+        for n, tag in enumerate(tags):
+            with m.If(self.write & (write_place == n)):
+                m.d.sync += [has_tag[n].eq(1), can_load[n].eq(comes_ended), tag.eq(self.tag)]
             with m.Elif(loads & (read_place == n)):
                 m.d.sync += [has_tag[n].eq(0), can_load[n].eq(0)]
-            with m.Elif(has_tag[n] & ends):
+            with m.Elif(has_tag[n] & has_ended(tag)):
                 m.d.sync += can_load[n].eq(1)
-        with m.Switch(read_place):
-            for n, held in enumerate(tags):
-                with m.Case(n):
-                    m.d.comb += first_tag.eq(held)
 
         # The slot that is being read.
         has_row = Signal()
+        slot = data.View(self.slot_layout, slot_read.data[: self.slot_layout.size])
         row = Signal(self.row_layout, reset_less=True)
         further = Signal(max(1, self.slot_layout["further"].width), reset_less=True)
         m.d.comb += [
@@ -151,7 +144,7 @@ class SlotFeeder(wiring.Component):
             m.d.sync += [
                 read_place.eq(read_place + 1),
                 has_row.eq(1),
-                row.tag.eq(first_tag),
+                row.tag.eq(slot_read.data[self.slot_layout.size :]),
                 row.first.eq(1),
                 row.last.eq(slot.further == 0),
                 further.eq(slot.further),

@@ -17,7 +17,7 @@ class TagOrder(wiring.Component):
     Tags leave, one a cycle, in turns among the clients that have one and, behind the queue, a free
     place for it. Nothing ever overflows, since a client's tags are all different.
 
-    Latency is 3 cycles; throughput is 1 tag a cycle in and out, also of one client.
+    Latency is 4 cycles; throughput is 1 tag a cycle in and out, also of one client.
 
     Parameters
     ----------
@@ -28,19 +28,21 @@ class TagOrder(wiring.Component):
 
     Members
     -------
-    write : In(client_count), tag : In(range(tag_count))
-        One-hot strobe: the client's tag goes into its queue.
+    write : In(client_count), tag : In(range(tag_count)), mark : In(1)
+        One-hot strobe: the client's tag goes into its queue, with a mark.
     freed : In(client_count)
         Strobes: a place behind the queue is free again.
-    fetched : Out(client_count), fetched_tag : Out(range(tag_count))
+    fetched : Out(client_count), fetched_tag : Out(range(tag_count)), fetched_mark : Out(1)
         One-hot strobe, registered: the client's first tag has left its queue.
     """
 
     write: Signal
     tag: Signal
+    mark: Signal
     freed: Signal
     fetched: Signal
     fetched_tag: Signal
+    fetched_mark: Signal
 
     def __init__(self, *, client_count: int, tag_count: int, place_count: int):
         self.client_count = client_count
@@ -50,9 +52,11 @@ class TagOrder(wiring.Component):
             {
                 "write": In(client_count),
                 "tag": In(range(tag_count)),
+                "mark": In(1),
                 "freed": In(client_count),
                 "fetched": Out(client_count),
                 "fetched_tag": Out(range(tag_count)),
+                "fetched_mark": Out(1),
             }
         )
 
@@ -60,10 +64,10 @@ class TagOrder(wiring.Component):
         m = Module()
         address_bits = (self.tag_count - 1).bit_length()
         m.submodules.tags = tags = SimpleDualPortRam(
-            shape=range(self.tag_count),
+            shape=address_bits + 1,
             depth=self.client_count << address_bits,
             lane_count=1,
-            latency=1,
+            latency=2,
             bypass=False,
         )
 
@@ -96,10 +100,11 @@ class TagOrder(wiring.Component):
         m.d.comb += [
             tags.write_lanes.eq(self.write.any()),
             tags.write_address.eq(select_one_hot(self.write, write_addresses)),
-            tags.write_data.eq(self.tag),
+            tags.write_data.eq(Cat(self.mark, self.tag)),
             tags.read_en.eq(fetch.any()),
             tags.read_address.eq(select_one_hot(fetch, read_addresses)),
-            self.fetched_tag.eq(tags.read_data),
+            Cat(self.fetched_mark, self.fetched_tag).eq(tags.read_data),
         ]
-        m.d.sync += self.fetched.eq(fetch)
+        reading = Signal(self.client_count)
+        m.d.sync += [reading.eq(fetch), self.fetched.eq(reading)]
         return m
