@@ -12,10 +12,18 @@ from .memory_port import (
     MemoryStatus,
     MemoryWriteSignature,
 )
+from .parts import DeliveredLayout, IssuedLayout, TagEndedLayout
 from .pcie_write import PcieWrite
+from .read_delivery import ReadDelivery
 from .read_gather import ReadGather
+from .read_issue import ReadIssue
+from .read_requester import ReadRequester
+from .read_splitter import ReadSplitter
 from .send_credits import SendCredits
 from .send_queue import SendQueue
+from .tag_pool import TagPool
+from .tag_return import TagReturn
+from .tag_timer import TagTimer
 from .write_arbiter import WriteArbiter
 from .write_intake import WriteIntake
 from .write_responses import WriteResponses
@@ -25,18 +33,28 @@ from .write_splitter import WriteSplitter
 __all__ = [
     "Completions",
     "CreditReturn",
+    "DeliveredLayout",
     "Endpoint",
     "EndpointReceive",
     "EndpointTransmit",
+    "IssuedLayout",
     "MemoryReadSignature",
     "MemoryRequestLayout",
     "MemoryResponseLayout",
     "MemoryStatus",
     "MemoryWriteSignature",
     "PcieWrite",
+    "ReadDelivery",
     "ReadGather",
+    "ReadIssue",
+    "ReadRequester",
+    "ReadSplitter",
     "SendCredits",
     "SendQueue",
+    "TagEndedLayout",
+    "TagPool",
+    "TagReturn",
+    "TagTimer",
     "WriteArbiter",
     "WriteIntake",
     "WriteResponses",

@@ -2,11 +2,35 @@
 
 from .completions import CompletionsModel, EndedRead, ReadEnd
 from .endpoint import EndpointError, EndpointModel
+from .pcie_write import Write, WriteOutcome, write_outcome, written_bytes
+from .read_delivery import Answer, ReadDeliveryModel
+from .read_issue import read_tlp
+from .read_requester import ReadRequesterModel
+from .read_splitter import ReadPiece, ReadRequest, read_block_bytes, split_read
+from .tag_pool import TagPoolModel
+from .tag_return import TagReturnModel
+from .tag_timer import FailedRead, TagTimerModel
 
 __all__ = [
+    "Answer",
     "CompletionsModel",
     "EndedRead",
     "EndpointError",
     "EndpointModel",
+    "FailedRead",
+    "ReadDeliveryModel",
     "ReadEnd",
+    "ReadPiece",
+    "ReadRequest",
+    "ReadRequesterModel",
+    "TagPoolModel",
+    "TagReturnModel",
+    "TagTimerModel",
+    "Write",
+    "WriteOutcome",
+    "read_block_bytes",
+    "read_tlp",
+    "split_read",
+    "write_outcome",
+    "written_bytes",
 ]
