@@ -16,6 +16,7 @@ _PAGE_BITS = 12
 _UNIT_BYTES = 128
 _UNIT_BITS = 7
 _POSITION_BITS = 17
+_PAGE_PART = 13
 
 
 class _ReadLayout(data.StructLayout):
@@ -128,11 +129,9 @@ class ReadSplitter(wiring.Component):
 
         # Bits of a unit's number that differ within a block.
         inside = Signal(_POSITION_BITS - _UNIT_BITS)
-        with m.Switch(self.max_request):
-            for code in range(8):
-                block = min(_UNIT_BYTES << code, MAX_REQUEST_BYTES, self.slot_bytes)
-                with m.Case(code):
-                    m.d.sync += inside.eq(block // _UNIT_BYTES - 1)
+        block_bytes = min(MAX_REQUEST_BYTES, self.slot_bytes)
+        for code in range(1, (block_bytes // _UNIT_BYTES).bit_length()):
+            m.d.sync += inside[code - 1].eq(self.max_request >= code)
 
         moves = Signal()
         m.submodules.picker = picker = RoundRobinPicker(request_count=self.client_count)
@@ -168,7 +167,7 @@ class ReadSplitter(wiring.Component):
             offset.eq(Cat(Mux(chosen.begin, chosen.low, 0), chosen.unit[:5])),
             end.eq(Mux(final, chosen.last[:_PAGE_BITS], Cat(C(127, _UNIT_BITS), block_end))),
             piece.client.eq(client),
-            piece.address.eq(Cat(offset, (chosen.page + chosen.unit[5:])[: len(chosen.page)])),
+            piece.address.eq(Cat(offset, self._page(m, chosen.page, chosen.unit[5:]))),
             piece.length.eq(Mux(chosen.nothing, 0, end - offset + 1)),
             piece.begin.eq(chosen.begin),
             piece.end.eq(final),
@@ -210,6 +209,20 @@ class ReadSplitter(wiring.Component):
         with m.Elif(taken):
             m.d.sync += [read.unit.eq((read.unit | inside) + 1), read.begin.eq(0)]
         return has, read, final
+
+    def _page(self, m: Module, page: Value, beyond: Value) -> Value:
+        """Add ``beyond`` to ``page``: parts of it at once, so that no carry goes far."""
+        low = Signal(_PAGE_PART + 1)
+        m.d.comb += low.eq(page[:_PAGE_PART] + beyond)
+        parts = [low[:_PAGE_PART]]
+        carry = low[_PAGE_PART]
+        for first in range(_PAGE_PART, len(page), _PAGE_PART):
+            part = page[first : first + _PAGE_PART]
+            following = Signal(len(part), name=f"following_{first}")
+            m.d.comb += following.eq(part + 1)
+            parts.append(Mux(carry, following, part))
+            carry = carry & part.all()
+        return Cat(parts)
 
     def _leave(self, m: Module, piece: data.View, valid: Value, moves: Value) -> None:
         """Put ``piece`` on ``o``, or aside while that is refused: so ``moves`` is of registers."""

@@ -29,6 +29,8 @@ class RequesterBed:
         That one of the reads that are out ends in a cycle; that a read never ends.
     header_stall, fail_stall, delivery_stall : float
         That a header, a failure is refused, a delivery delayed in a cycle.
+    in_order : bool
+        Reads end in the order in which they were issued.
     link_up : bool
         State of the link from the next cycle on.
     blocked_clients : set of int
@@ -65,6 +67,7 @@ class RequesterBed:
         self._delivered = DeliveredLayout(client_count, tag_count)
         self.end_chance, self.loss = 0.5, 0.0
         self.header_stall = self.fail_stall = self.delivery_stall = 0.0
+        self.in_order = False
         self.cycle = 0
         self.forget()
 
@@ -74,9 +77,7 @@ class RequesterBed:
         self.model.block_bytes, self.model.timeout = self._block_bytes, self._timeout
         self.link_up = True
         self.blocked_clients: set[int] = set()
-        self.issues = self.headers = self.failures = 0
-        self.first_header = self.last_header = self.last_tag = -1
-        self.statuses: list[set[int]] = [set() for _ in self.clients]
+        self.forget_figures()
         self._events: dict[int, list[Callable[[], None]]] = {}
         self._out: list[int] = []
         self._lost: set[int] = set()
@@ -86,6 +87,12 @@ class RequesterBed:
         self._delivery: tuple[int, int] | None = None
         self._was_up = True
         self._last_down = -(1 << 20)
+
+    def forget_figures(self) -> None:
+        """Begin to count anew."""
+        self.issues = self.headers = self.failures = 0
+        self.first_header = self.last_header = self.last_tag = -1
+        self.statuses: list[set[int]] = [set() for _ in self.clients]
 
     async def begin(self):
         """Release reset and work."""
@@ -156,7 +163,7 @@ class RequesterBed:
             if self._out and random.random() < self.end_chance:
                 alive = [tag for tag in self._out if tag not in self._lost]
                 if alive:
-                    self._end(random.choice(alive), OK)
+                    self._end(alive[0] if self.in_order else random.choice(alive), OK)
             dut.out.value = sum(1 << tag for tag in self._out)
             dut.link_up.value = int(self.link_up)
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Sequence
 
 import cocotb
 
@@ -19,7 +20,7 @@ TAGS = SIZES["tag_count"]
 SHORT = [0, 1, 3, 64, 200, 1000]
 
 
-def send_some(bed: RequesterBed, count: int, clients=range(CLIENTS)) -> None:
+def send_some(bed: RequesterBed, count: int, clients: Sequence[int] = range(CLIENTS)) -> None:
     """Queue ``count`` short requests of each client."""
     for _ in range(count):
         for client in clients:
@@ -90,7 +91,7 @@ async def late_tags_are_not_used_again_too_soon(dut):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def stuck_header_keeps_its_tag(dut):
-    """A header that waits for longer than its read may take: late, but its tag is not reused."""
+    """Let a header wait for longer than its read may take: its tag is not used again."""
     bed = await RequesterBed(dut, **SIZES, timeout=20 * TAGS).begin()
     bed.header_stall = bed.loss = 1.0
     for tag in range(TAGS):
