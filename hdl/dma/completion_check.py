@@ -7,7 +7,6 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bits import select_one_hot
-from ..memory import SimpleDualPortRam
 from .completion_parts import (
     CompletionGroupLayout,
     CompletionHeaderLayout,
@@ -24,6 +23,7 @@ from .completion_rules import (
 )
 from .limits import check_slot_bytes, check_tag_count
 from .parts import TagEndedLayout
+from .tag_table import TagTable
 
 __all__ = ["CompletionCheck"]
 
@@ -107,6 +107,9 @@ class CompletionCheck(wiring.Component):
         # What a read was asked for: the place behind its last byte, and its first byte count.
         self.read_layout = data.StructLayout({"end": 12, "byte_count": 12, "flush": 1})
         self.candidate_layout = CompletionCandidateLayout(segment_count, tag_count, slot_bytes)
+        sizes = {"tag_count": tag_count, "port_count": self.begun}
+        self.reads = TagTable(shape=self.read_layout, latency=2, **sizes)
+        self.states = TagTable(shape=ReadStateLayout(), latency=0, **sizes)
         # No completion of the tag's read has come, so the RAM says nothing of it yet.
         self.fresh = Signal(tag_count)
         self.rules = CompletionRules(
@@ -149,6 +152,11 @@ class CompletionCheck(wiring.Component):
             header = Signal(
                 CompletionHeaderLayout(self.tag_count), name=f"header_{owner}", reset_less=True
             )
+            # What was asked for is looked up at once: its RAM is slow. One lane needs no choice.
+            tags = [group.lanes[n].header.tag for n in lanes]
+            m.d.comb += self.reads.tags[owner - 1].eq(
+                select_one_hot(first, tags) if len(tags) > 1 else tags[0]
+            )
             wraps = Signal(name=f"wraps_{owner}", reset_less=True)
             failed = Signal(name=f"failed_{owner}")
             m.d.sync += [
@@ -171,42 +179,6 @@ class CompletionCheck(wiring.Component):
             begun.append({"end": end, "header": header, "wraps": wraps, "failed": failed})
         return ends[0], begun
 
-    def _tables(self, m: Module, name: str, layout: data.StructLayout) -> list[SimpleDualPortRam]:
-        """Make RAMs with a row for each tag: one, or one for even and one for odd tags."""
-        tables = []
-        for bank in range(self.begun):
-            table = SimpleDualPortRam(
-                shape=layout.size,
-                depth=self.tag_count // self.begun,
-                lane_count=1,
-                latency=1,
-                bypass=False,
-            )
-            m.submodules[f"{name}_{bank}"] = table
-            tables.append(table)
-        return tables
-
-    def _look_up(
-        self, m: Module, name: str, tables: list[SimpleDualPortRam], layout: Any, tags: list[Value]
-    ) -> list[Any]:
-        """Read the rows of ``tags``: of two tags, the first has its table."""
-        rows = []
-        if self.begun == 1:
-            m.d.comb += [tables[0].read_en.eq(1), tables[0].read_address.eq(tags[0])]
-            return [layout(tables[0].read_data)]
-        for bank, table in enumerate(tables):
-            m.d.comb += [
-                table.read_en.eq(1),
-                table.read_address.eq(Mux(tags[0][0] == bank, tags[0][1:], tags[1][1:])),
-            ]
-        for number, tag in enumerate(tags):
-            odd = Signal(name=f"{name}_odd_{number}", reset_less=True)
-            row = Signal(layout, name=f"{name}_row_{number}")
-            m.d.sync += odd.eq(tag[0])
-            m.d.comb += row.eq(Mux(odd, tables[1].read_data, tables[0].read_data))
-            rows.append(row)
-        return rows
-
     def _compare(self, m: Module, continued: Any, begun: list[dict[str, Any]]) -> None:
         """Second and third cycle: all but what completions have changed before."""
         asked = Signal(TagAskedLayout(self.tag_count), reset_less=True)
@@ -221,36 +193,19 @@ class CompletionCheck(wiring.Component):
             read.byte_count.eq(asked.length[:12] | is_flush),
             read.flush.eq(is_flush),
         ]
-        reads = self._tables(m, "read", self.read_layout)
-        states = self._tables(m, "state", ReadStateLayout())
-        shift = self.begun - 1
-        for bank, table in enumerate(reads):
-            m.d.comb += [
-                table.write_lanes.eq(asked_valid & ((asked.tag[0] == bank) if shift else 1)),
-                table.write_address.eq(asked.tag[shift:]),
-                table.write_data.eq(read),
-            ]
-        write = self.rules.change
-        for bank, table in enumerate(states):
-            mine = [one.valid & ((one.tag[0] == bank) if shift else 1) for one in write]
-            m.d.comb += table.write_lanes.eq(Cat(mine).any())
-            # Two of one tag: the later one.
-            for one, is_mine in zip(write, mine, strict=True):
-                with m.If(is_mine):
-                    m.d.comb += [
-                        table.write_address.eq(one.tag[shift:]),
-                        table.write_data.eq(one.state),
-                    ]
-
-        rows = self._look_up(
-            m, "read", reads, self.read_layout, [one["header"].tag for one in begun]
-        )
+        m.submodules.reads = reads = self.reads
+        m.submodules.states = states = self.states
+        for write in reads.write:
+            m.d.comb += write.eq(Cat(asked_valid, asked.tag, read))
+        changes = self.rules.change
+        for write, change in zip(states.write, changes, strict=True):
+            m.d.comb += write.eq(Cat(change.valid, change.tag, change.state))
         second = Signal(CompletionEndLayout())
         third = Signal(CompletionEndLayout())
         m.d.sync += [second.eq(continued), third.eq(second)]
         m.d.comb += self.rules.continued.eq(third)
         headers = []
-        for number, (one, row) in enumerate(zip(begun, rows, strict=True), start=1):
+        for number, (one, read) in enumerate(zip(begun, reads.rows, strict=True), start=1):
             header, end = one["header"], one["end"]
             kept: Any = Signal(header.shape(), name=f"kept_header_{number}", reset_less=True)
             kept_end = Signal(CompletionEndLayout(), name=f"kept_end_{number}")
@@ -281,23 +236,27 @@ class CompletionCheck(wiring.Component):
                 candidate.status.eq(kept.status),
                 candidate.poisoned.eq(kept.poisoned),
                 candidate.byte_count.eq(kept.byte_count),
-                candidate.first_count.eq(row.byte_count),
-                *self._judge(m, number, candidate, kept, span, row),
+                *self._judge(m, number, candidate, kept, span, read),
             ]
             is_out = Signal(name=f"is_out_{number}")
             m.d.comb += is_out.eq(self.out.bit_select(kept.tag, 1))
             m.d.sync += [
                 candidate.is_out.eq(is_out & kept.wanted),
-                candidate.is_fresh.eq(self.fresh.bit_select(kept.tag, 1)),
                 candidate.same_tail.eq(kept.tag == self.rules.tail_tag),
-                candidate.same_write.eq(Cat(kept.tag == one.tag for one in write)),
+                candidate.same_write.eq(Cat(kept.tag == one.tag for one in changes)),
                 candidate.same_first.eq(kept.tag == headers[0].tag),
             ]
-        found = self._look_up(
-            m, "state", states, ReadStateLayout(), [header.tag for header in headers]
-        )
-        for state, row in zip(self.rules.state, found, strict=True):
-            m.d.comb += state.eq(row)
+            # The state of a read is in the table from its first completion on.
+            is_fresh = Signal(name=f"is_fresh_{number}")
+            state = Signal(ReadStateLayout(), name=f"state_{number}", reset_less=True)
+            m.d.comb += [
+                is_fresh.eq(self.fresh.bit_select(kept.tag, 1)),
+                states.tags[number - 1].eq(kept.tag),
+                self.rules.state[number - 1].eq(state),
+            ]
+            m.d.sync += state.eq(states.rows[number - 1])
+            with m.If(is_fresh):
+                m.d.sync += [state.missing.eq(read.byte_count), state.poisoned.eq(0)]
 
     def _judge(
         self, m: Module, number: int, candidate: Any, header: Any, span: Signal, read: Any

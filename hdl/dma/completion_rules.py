@@ -59,8 +59,8 @@ class CompletionCandidateLayout(data.StructLayout):
         Row of its first byte.
     wraps : 1 bit
         What it has behind this group begins in the next row.
-    is_out, is_fresh, first_count
-        Of its read, a cycle ago: it is out; no completion of it has come; its first byte count.
+    is_out : 1 bit
+        Its read was out a cycle ago.
     same_tail, same_write, same_first
         Its tag is that of the completion that began last before the group; of each change of the
         last cycle; of the first completion of the group.
@@ -80,8 +80,6 @@ class CompletionCandidateLayout(data.StructLayout):
                 "row": range(max(2, slot_bytes // row_bytes_of(segment_count))),
                 "wraps": 1,
                 "is_out": 1,
-                "is_fresh": 1,
-                "first_count": 12,
                 "same_tail": 1,
                 "same_write": begun_count(segment_count),
                 "same_first": 1,
@@ -107,7 +105,7 @@ class CompletionRules(wiring.Component):
     ends : In(CompletionEndLayout()).array(n)
         Their lanes.
     state : In(ReadStateLayout()).array(n)
-        Of their reads, a cycle ago; meaningless if ``is_fresh``.
+        Of their reads, a cycle ago.
     change : Out(ReadChangeLayout(tag_count)).array(n)
         What they do; combinational.
     tail_tag : Out(range(tag_count))
@@ -184,8 +182,6 @@ class CompletionRules(wiring.Component):
             is_out = Signal(name=f"is_out_{number}")
             ended = Cat(same & ends for same, ends, _ in before).any()
             m.d.comb += state.eq(self.state[number])
-            with m.If(candidate.is_fresh):
-                m.d.comb += [state.missing.eq(candidate.first_count), state.poisoned.eq(0)]
             for same, _, after in before:
                 with m.If(same):
                     m.d.comb += state.eq(after)

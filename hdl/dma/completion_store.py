@@ -53,6 +53,11 @@ class CompletionStore(wiring.Component):
         Row, 1 cycle later, and until the next read. It has what was written in cycles before that
         of ``read_en``; what is written in that very cycle is undefined.
 
+    Attributes
+    ----------
+    rams : list of SimpleDualPortRam
+        The banks.
+
     Raises
     ------
     ValueError
@@ -83,6 +88,16 @@ class CompletionStore(wiring.Component):
                 "read_data": Out(8 * row_bytes),
             }
         )
+        self.rams = [
+            SimpleDualPortRam(
+                shape=32 * SEGMENT_DWORDS,
+                depth=tag_count * self.slot_rows,
+                lane_count=SEGMENT_DWORDS,
+                latency=1,
+                bypass=False,
+            )
+            for _ in range(segment_count)
+        ]
         dwords = data.ArrayLayout(32, SEGMENT_DWORDS)
         # A segment after it was turned: DW below `turn` belong to the next bank.
         self.turned_layout = data.StructLayout(
@@ -237,17 +252,10 @@ class CompletionStore(wiring.Component):
     def _write(self, m: Module, banks: list[Any]) -> None:
         """Third to fifth cycle: wait for the verdict, and write."""
         rows = []
-        for bank, gets in enumerate(banks):
+        for bank, (gets, ram) in enumerate(zip(banks, self.rams, strict=True)):
             kept = Signal(self.bank_layout, name=f"kept_{bank}", reset_less=True)
             put = Signal(self.bank_layout, name=f"put_{bank}", reset_less=True)
             m.d.sync += [kept.eq(gets), put.eq(kept)]
-            ram = SimpleDualPortRam(
-                shape=32 * SEGMENT_DWORDS,
-                depth=self.tag_count * self.slot_rows,
-                lane_count=SEGMENT_DWORDS,
-                latency=1,
-                bypass=False,
-            )
             m.submodules[f"bank_{bank}"] = ram
             writes = Signal(name=f"writes_{bank}")
             tag = Signal(range(self.tag_count), name=f"tag_{bank}")
