@@ -129,6 +129,9 @@ class EndpointTransmit(wiring.Component):
         ]
         self.posted_left = Signal(count_bits)
         self.room = Signal(range(_CARRIED_ROWS + 1), init=_CARRIED_ROWS)
+        self.write_place = Signal(range(2 * _CARRIED_ROWS))  # one bit more than the address: laps
+        self.read_place = Signal(range(2 * _CARRIED_ROWS))
+        self.taken = Signal(CLASS_COUNT)
         super().__init__(
             {
                 "writes": In(stream.Signature(beat)),
@@ -236,7 +239,7 @@ class EndpointTransmit(wiring.Component):
 
     def _carry(self, m: Module, pieces: list, granted: Signal, is_down: Value) -> None:
         """Bring the row taken from its RAM to the packer."""
-        taken = Signal(CLASS_COUNT)
+        taken, write_place, read_place = self.taken, self.write_place, self.read_place
         taken_lanes = Signal(self.segment_count)
         m.d.sync += [
             taken.eq(granted),
@@ -253,8 +256,6 @@ class EndpointTransmit(wiring.Component):
         write = memory.write_port()
         read = memory.read_port(domain="comb")
         m.submodules.packer = packer = TlpPacker(segment_count=self.segment_count)
-        write_place = Signal(range(2 * _CARRIED_ROWS))  # one bit more than the address: laps
-        read_place = Signal.like(write_place)
         leaves = Signal()
         m.d.comb += [
             write.addr.eq(write_place),

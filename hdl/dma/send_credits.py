@@ -19,8 +19,8 @@ _DATA_BITS = 11
 def _covers(available: Value, spent: Value, need: Value) -> Value:
     """Whether ``available`` is at least ``spent`` + ``need``, with one adder behind full adders.
 
-    With the complements a sum of three lacks 2, which is a carry into bit 1. Neither of the two
-    has more than its width, so above one bit more only ``available`` counts.
+    With the complements a sum of three lacks 2, which is a carry into bit 1. Of neither of the two
+    is more than the top bit set, so any bit of ``available`` above that is enough for both.
     """
     width = max(len(spent), len(need))
     a = available[:width]
