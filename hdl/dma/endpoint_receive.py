@@ -113,6 +113,7 @@ class EndpointReceive(wiring.Component):
             check.i.eq(self.rx),
             check.flush.eq(~self.link_up),
             check.room.eq(credits.room),
+            check.returning.eq(credits.returning),
             credits.room_left.eq(check.room_left),
             credits.link_up.eq(self.link_up),
             credits.returned[0].eq(check.dropped),
