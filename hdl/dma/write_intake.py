@@ -71,6 +71,8 @@ class WriteIntake(wiring.Component):
         # rows, and what of its page. Where in a row request and page end does not change with rows.
         low = (row_bytes - 1).bit_length()
         self.busy = Signal()
+        self.active = Signal()  # busy and not dropping
+        self.has_room = Signal(init=1)
         self.is_empty = Signal(reset_less=True)
         self.rows_left = Signal(16 - low, reset_less=True)
         self.page_rows_left = Signal(PAGE_BITS - low, reset_less=True)
@@ -100,7 +102,6 @@ class WriteIntake(wiring.Component):
         final = Signal()
         page_ends = Signal()
         is_first_of_two = Signal()
-        has_room = Signal(init=1)
         ends = Signal()
         m.d.comb += [
             final.eq(self.rows_left == 0),
@@ -108,9 +109,7 @@ class WriteIntake(wiring.Component):
             is_first_of_two.eq(page_ends & final & both),
             # Last piece; if the page ends here without the request, the packet is too short.
             ends.eq(Mux(final, ~is_first_of_two, ~page_ends | self.data.p.last) | self.is_empty),
-            self.o.valid.eq(
-                self.busy & ~self.dropping & (self.is_empty | (self.data.valid & has_room))
-            ),
+            self.o.valid.eq(self.active & (self.is_empty | (self.data.valid & self.has_room))),
             self.o.p.data.eq(self.data.p.data),
             self.o.p.keep.eq(self.data.p.keep),
             self.o.p.last.eq(self.data.p.last),
@@ -155,15 +154,17 @@ class WriteIntake(wiring.Component):
         with m.If(taken & page_ends):
             m.d.sync += [page_number.eq(page_number + 1), first.eq(0), resumes.eq(1)]
             m.d.sync += self.is_cut.eq(is_first_of_two)
-        with m.If(finishes & ~self.is_empty & ~self.data.p.last):
-            m.d.sync += self.dropping.eq(1)
-        with m.If(self.dropping & self.data.valid & self.data.p.last):
-            m.d.sync += self.dropping.eq(0)
+        will_drop = Signal()
+        with m.If(self.dropping):
+            m.d.comb += will_drop.eq(~(self.data.valid & self.data.p.last))
+        with m.Else():
+            m.d.comb += will_drop.eq(finishes & ~self.is_empty & ~self.data.p.last)
+        m.d.sync += self.dropping.eq(will_drop)
 
         # Rows taken in this and the last cycle are not yet counted: two less than there are.
         used = Signal.like(self.row)
         m.d.comb += used.eq(self.row - self.freed)
-        m.d.sync += has_room.eq(~(used[-1] | used[1:-1].all()))
+        m.d.sync += self.has_room.eq(~(used[-1] | used[1:-1].all()))
 
         length_1 = Signal(16)
         loads = Signal()
@@ -173,11 +174,11 @@ class WriteIntake(wiring.Component):
             loads.eq(self.request.valid & self.request.ready),
         ]
         m.d.sync += self.open_count.eq(self.open_count + loads - self.answered)
-        with m.If(finishes):
-            m.d.sync += self.busy.eq(0)
+        will_be_busy = Signal()
+        m.d.comb += will_be_busy.eq(loads | (self.busy & ~finishes))
+        m.d.sync += [self.busy.eq(will_be_busy), self.active.eq(will_be_busy & ~will_drop)]
         with m.If(loads):
             m.d.sync += [
-                self.busy.eq(1),
                 self.is_empty.eq(asked.length == 0),
                 self.rows_left.eq(length_1[low:]),
                 self.page_rows_left.eq(~asked.address[low:PAGE_BITS]),

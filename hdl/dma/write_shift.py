@@ -40,7 +40,7 @@ class WriteShift(wiring.Component):
         TLP.
     done : Out(stream.Signature(WriteDoneLayout(client_count)))
         Requests that have ended, in the cycle in which their last beat is put in the register of
-        ``o``; depends combinationally on ``o.ready``.
+        ``o``; depends combinationally on ``o.ready``. ``ready`` falls only for what is put in.
     """
 
     i: stream.Interface
@@ -115,7 +115,8 @@ class WriteShift(wiring.Component):
         m.d.comb += [
             turned.eq(rotate.o.p.tag),
             free.eq(self.o.ready | ~self.o.valid),
-            rotate.o.ready.eq(free & (self.done.ready | ~turned.end)),
+            # A TLP begins only if there is room for its response: its last beat must not wait.
+            rotate.o.ready.eq(free & (self.done.ready | ~Mux(turned.emit, turned.sop, turned.end))),
             takes.eq(rotate.o.valid & rotate.o.ready),
             number.eq(made + (turned.emit & turned.eop)),
             self.done.valid.eq(rotate.o.valid & turned.end & free),

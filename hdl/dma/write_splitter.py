@@ -95,7 +95,8 @@ class WriteSplitter(wiring.Component):
         self.priming = Signal(reset_less=True)
         self.beat = Signal(beat_bits, reset_less=True)
         self.beats_left = Signal(beat_bits, reset_less=True)
-        self.mask = Signal(beat_bits, init=(1 << beat_bits) - 1)
+        self.dword_rows = Signal(beat_bits, reset_less=True)
+        self.mask = Signal(beat_bits, init=(1 << _SMALLEST_PAYLOAD_BITS) // row_bytes - 1)
 
     def elaborate(self, platform):
         m = Module()
@@ -109,7 +110,7 @@ class WriteSplitter(wiring.Component):
         is_last = Signal()
         more = Signal()  # if a TLP begins here, it is not the last one
         first_tlp = Signal(reset_less=True)
-        dword_rows = Signal(len(self.beat), reset_less=True)
+        dword_rows = self.dword_rows
         m.d.comb += [
             cuts.eq((self.beat | ~plan.mask).all()),
             begins.eq(~(self.beat & plan.mask).any()),

@@ -114,6 +114,26 @@ async def empty_writes_wait_for_those_before(dut):
     await b.finish()
 
 
+@cocotb.test(timeout_time=50, timeout_unit="us")
+async def a_tlp_behind_many_empty_writes_does_not_pause(dut):
+    """While nothing leaves, as many as there is room for end without TLPs, then one of more beats.
+
+    The link tells if ``valid`` falls within a TLP.
+    """
+    b = bed(dut)
+    await b.start(max_payload=5)
+    for empty in range(13, 25):
+        for rows in (2, 3, 6):
+            b.link.pause = chance(1.0)
+            b.write(0, plain(0x1000, 5))
+            for _ in range(empty):
+                b.write(0, plain(0x1000, 0))
+            b.write(0, plain(0x1000, rows * ROW_BYTES))
+            await ClockCycles(dut.clk, 60)
+            b.link.pause = chance(0.0)
+            await b.finish()
+
+
 @cocotb.test(timeout_time=500, timeout_unit="us")
 async def a_client_that_stops_holds_up_nobody(dut):
     """One stops in mid-packet, another takes no response; the others' writes are all answered."""

@@ -19,7 +19,7 @@ from tb.simulate import simulate
     [
         (4, 1),
         (4, 4),
-        pytest.param(1, 1, marks=pytest.mark.long),
+        (1, 1),
         pytest.param(3, 2, marks=pytest.mark.long),
     ],
 )
