@@ -10,9 +10,9 @@ __all__ = [
 
 
 def check_client_count(client_count: int) -> None:
-    """Raise ValueError unless there are 2 to 16 clients."""
-    if not 2 <= client_count <= 16:
-        raise ValueError(f"client_count must be 2 to 16, not {client_count!r}")
+    """Raise ValueError unless there are 1 to 16 clients."""
+    if not 1 <= client_count <= 16:
+        raise ValueError(f"client_count must be 1 to 16, not {client_count!r}")
 
 
 def check_segment_count(segment_count: int) -> None:

@@ -16,11 +16,17 @@ __all__ = [
     "TagDoneLayout",
     "TagEndedLayout",
     "TagGivenLayout",
+    "client_shape",
     "row_bytes_of",
 ]
 
 #: Greatest Max_Read_Request_Size and Max_Payload_Size; no request crosses such a boundary (2.2.7).
 MAX_REQUEST_BYTES = 4096
+
+
+def client_shape(client_count: int) -> range:
+    """Shape of a client's number; one client alone has a bit, too, since none would be no port."""
+    return range(max(2, client_count))
 
 
 def row_bytes_of(segment_count: int) -> int:
@@ -33,7 +39,7 @@ class ReadPieceLayout(data.StructLayout):
 
     Fields
     ------
-    client : range(client_count)
+    client : range(client_count), at least 1 bit
         Whose request it is part of.
     address, length : 64, 13 bits
         Bytes to read, 0 to 4096: within one aligned block of min(MRRS, slot) bytes. 0 is a flush.
@@ -52,7 +58,7 @@ class ReadPieceLayout(data.StructLayout):
         names = ("tag", "no_snoop", "relaxed_ordering", "id_ordering")
         super().__init__(
             {
-                "client": range(client_count),
+                "client": client_shape(client_count),
                 "address": 64,
                 "length": 13,
                 "begin": 1,
@@ -109,7 +115,7 @@ class DeliveredLayout(data.StructLayout):
 
     def __init__(self, client_count: int, tag_count: int):
         super().__init__(
-            {"client": range(client_count), "tag": range(tag_count), "status": MemoryStatus}
+            {"client": client_shape(client_count), "tag": range(tag_count), "status": MemoryStatus}
         )
 
 
@@ -117,4 +123,6 @@ class TagGivenLayout(data.StructLayout):
     """Strobe: a client gives a tag back."""
 
     def __init__(self, client_count: int, tag_count: int):
-        super().__init__({"valid": 1, "client": range(client_count), "tag": range(tag_count)})
+        super().__init__(
+            {"valid": 1, "client": client_shape(client_count), "tag": range(tag_count)}
+        )

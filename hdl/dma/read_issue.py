@@ -27,7 +27,7 @@ class ReadIssue(wiring.Component):
     Parameters
     ----------
     client_count : int
-        Clients, 2 to 16.
+        Clients, 1 to 16.
     segment_count : int
         Segments of a beat of TLPs, 1, 2 or 4.
     tag_count : int

@@ -43,7 +43,7 @@ class ReadRequester(wiring.Component):
     Parameters
     ----------
     client_count : int
-        Clients, 2 to 16.
+        Clients, 1 to 16.
     segment_count : int
         Segments of a beat of TLPs, 1, 2 or 4.
     tag_count : int

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..bits import RoundRobinPicker, select_one_hot
 from .limits import check_client_count, check_segment_count, check_slot_bytes
 from .memory_port import MemoryRequestLayout
-from .parts import MAX_REQUEST_BYTES, ReadPieceLayout, row_bytes_of
+from .parts import MAX_REQUEST_BYTES, ReadPieceLayout, client_shape, row_bytes_of
 
 __all__ = ["ReadSplitter"]
 
@@ -74,7 +74,7 @@ class ReadSplitter(wiring.Component):
     Parameters
     ----------
     client_count : int
-        Clients, 2 to 16.
+        Clients, 1 to 16.
     segment_count : int
         Segments of a beat of TLPs, 1, 2 or 4: a row has 32 times as many bytes.
     slot_bytes : int
@@ -134,8 +134,9 @@ class ReadSplitter(wiring.Component):
             m.d.sync += inside[code - 1].eq(self.max_request >= code)
 
         moves = Signal()
-        m.submodules.picker = picker = RoundRobinPicker(request_count=self.client_count)
-        m.d.comb += [picker.take.eq(moves), self.take.eq(Mux(moves, picker.grant, 0))]
+        m.submodules.picker = picker = RoundRobinPicker(request_count=max(2, self.client_count))
+        grant = picker.grant[: self.client_count]
+        m.d.comb += [picker.take.eq(moves), self.take.eq(Mux(moves, grant, 0))]
         reads = []
         finals = []
         for number in range(self.client_count):
@@ -145,18 +146,18 @@ class ReadSplitter(wiring.Component):
             finals.append(final)
 
         valid = Signal()
-        client = Signal(range(self.client_count), reset_less=True)
+        client = Signal(client_shape(self.client_count), reset_less=True)
         chosen = Signal(_ReadLayout(), reset_less=True)
         final = Signal(reset_less=True)
         block_end = Signal(5, reset_less=True)
         selected = Signal(_ReadLayout())
-        m.d.comb += selected.eq(select_one_hot(picker.grant, reads))
+        m.d.comb += selected.eq(select_one_hot(grant, reads))
         with m.If(moves):
             m.d.sync += [
                 valid.eq(picker.granted),
                 client.eq(picker.index),
                 chosen.eq(selected),
-                final.eq(select_one_hot(picker.grant, finals)),
+                final.eq(select_one_hot(grant, finals)),
                 block_end.eq(selected.unit | inside),
             ]
 

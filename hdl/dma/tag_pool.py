@@ -29,7 +29,7 @@ class TagPool(wiring.Component):
     Parameters
     ----------
     client_count : int
-        Clients, 2 to 16.
+        Clients, 1 to 16.
     tag_count : int
         Tags; even, 4 to 1024.
     reserve : int

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..stream import Queue
 from .limits import check_client_count, check_tag_count
 from .memory_port import MemoryStatus
-from .parts import DeliveredLayout, TagGivenLayout
+from .parts import DeliveredLayout, TagGivenLayout, client_shape
 from .tag_timer import TagFailingLayout
 
 __all__ = ["TagReturn"]
@@ -32,7 +32,7 @@ class TagReturn(wiring.Component):
     Parameters
     ----------
     client_count : int
-        Clients, 2 to 16.
+        Clients, 1 to 16.
     tag_count : int
         Tags; even, 4 to 1024. As many may be in quarantine.
 
@@ -79,7 +79,7 @@ class TagReturn(wiring.Component):
         m = Module()
 
         kept = data.StructLayout(
-            {"client": range(self.client_count), "tag": range(self.tag_count), "since": 4}
+            {"client": client_shape(self.client_count), "tag": range(self.tag_count), "since": 4}
         )
         m.submodules.quarantine = quarantine = Queue(shape=kept, depth=self.tag_count)
         oldest = quarantine.o.p
@@ -110,7 +110,7 @@ class TagReturn(wiring.Component):
             m.d.sync += [valid.eq(self.delivered.valid), back.eq(self.delivered.payload)]
 
         given = Signal()
-        client = Signal(range(self.client_count), reset_less=True)
+        client = Signal(client_shape(self.client_count), reset_less=True)
         tag = Signal(range(self.tag_count), reset_less=True)
         m.d.sync += [
             given.eq(is_over | (may_leave & ~is_lost)),

@@ -9,7 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..bits import RoundRobinPicker
 from .memory_port import MemoryStatus
-from .write_parts import WritePieceLayout, WriteRowLayout, client_shape, store_rows_of
+from .parts import client_shape
+from .write_parts import WritePieceLayout, WriteRowLayout, store_rows_of
 
 __all__ = ["WriteArbiter"]
 

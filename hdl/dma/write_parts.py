@@ -3,6 +3,7 @@
 from amaranth.lib import data
 
 from .memory_port import MemoryRequestLayout, MemoryStatus
+from .parts import client_shape
 
 __all__ = [
     "ATTRIBUTES",
@@ -12,7 +13,6 @@ __all__ = [
     "WritePieceLayout",
     "WriteRowLayout",
     "WriteStepLayout",
-    "client_shape",
     "store_rows_of",
 ]
 
@@ -21,11 +21,6 @@ PAGE_BITS = 12
 #: A request touches 17 pages at most.
 PAGE_NUMBER_BITS = 5
 ATTRIBUTES = ("no_snoop", "relaxed_ordering", "id_ordering")
-
-
-def client_shape(client_count: int) -> range:
-    """Shape of a client's number; one client alone has a bit, too, since none would be no port."""
-    return range(max(2, client_count))
 
 
 def store_rows_of(row_bytes: int) -> int:

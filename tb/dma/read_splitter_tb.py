@@ -29,7 +29,6 @@ class Bench:
         self.sink = StreamSink(dut, "o", pause=chance(sink_pause))
         self.refusal = refusal
         self.turns: deque[int] = deque()
-        self.passed_over = [0] * CLIENTS
         self.blocks = read_block_bytes(code, SLOT_BYTES)
         dut.max_request.value = code
         dut.allowed.value = (1 << CLIENTS) - 1
@@ -42,7 +41,7 @@ class Bench:
         return self
 
     async def _watch(self):
-        """Only one takes, and only one who is allowed; no one waits for long."""
+        """Only one takes, and only one who is allowed."""
         edge = RisingEdge(self.dut.clk)
         while True:
             await edge
@@ -112,7 +111,7 @@ async def random_requests(dut, client_pause, sink_pause, refusal):
 
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
-@cocotb.parametrize(active=[1, CLIENTS], count=[1, 3, 40])
+@cocotb.parametrize(active=sorted({1, CLIENTS}), count=[1, 3, 40])
 async def one_piece_a_cycle(dut, active, count):
     """Of one client or of all, of requests of one piece or of many; and all take turns."""
     bench = await Bench(dut).begin()
@@ -144,7 +143,7 @@ async def limit_changes_meanwhile(dut):
     bench = await Bench(dut, sink_pause=0.2).begin()
     requests = [ReadRequest(random.getrandbits(30), random.randint(1, 9000)) for _ in range(200)]
     for request in requests:
-        bench.clients[1].send(request)
+        bench.clients[-1].send(request)
     lengths, addresses = PIECE["length"], PIECE["address"]
     value = 0
     for request in requests:

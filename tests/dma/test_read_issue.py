@@ -22,7 +22,7 @@ def test_read_issue(clients, segments, tags, run_dir):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"client_count": 1}, "client_count must be 2 to 16, not 1"),
+        ({"client_count": 0}, "client_count must be 1 to 16, not 0"),
         ({"segment_count": 8}, "1, 2 or 4, not 8"),
         ({"tag_count": 5}, "even and 4 to 1024, not 5"),
     ],

@@ -14,8 +14,9 @@ SIZES = {"client_count": 2, "segment_count": 1, "tag_count": 8, "slot_bytes": 51
     [
         {"slot_bytes": 4096},
         {"client_count": 4, "segment_count": 4, "tag_count": 64, "reserve": 4},
+        {"client_count": 1, "tag_count": 4},
     ],
-    ids=["small", "wide"],
+    ids=["small", "wide", "alone"],
 )
 def test_read_requester(changes, run_dir):
     sizes = SIZES | changes
@@ -31,7 +32,7 @@ def test_read_requester(changes, run_dir):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"client_count": 1}, "client_count must be 2 to 16, not 1"),
+        ({"client_count": 0}, "client_count must be 1 to 16, not 0"),
         ({"segment_count": 3}, "1, 2 or 4, not 3"),
         ({"tag_count": 2}, "even and 4 to 1024, not 2"),
         ({"slot_bytes": 100}, "power of two, 128 to 4096, not 100"),

@@ -8,7 +8,7 @@ from sim.dma import ReadRequest, read_block_bytes, split_read
 from tb.simulate import simulate
 
 
-@pytest.mark.parametrize(("clients", "segments", "slot"), [(2, 1, 4096), (4, 4, 512)])
+@pytest.mark.parametrize(("clients", "segments", "slot"), [(2, 1, 4096), (4, 4, 512), (1, 2, 128)])
 def test_read_splitter(clients, segments, slot, run_dir):
     simulate(
         ReadSplitter(client_count=clients, segment_count=segments, slot_bytes=slot),
@@ -22,8 +22,8 @@ def test_read_splitter(clients, segments, slot, run_dir):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"client_count": 1}, "client_count must be 2 to 16, not 1"),
-        ({"client_count": 17}, "client_count must be 2 to 16, not 17"),
+        ({"client_count": 0}, "client_count must be 1 to 16, not 0"),
+        ({"client_count": 17}, "client_count must be 1 to 16, not 17"),
         ({"segment_count": 3}, "1, 2 or 4, not 3"),
         ({"slot_bytes": 64}, "power of two, 128 to 4096, not 64"),
         ({"slot_bytes": 384}, "power of two, 128 to 4096, not 384"),

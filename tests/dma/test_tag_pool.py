@@ -8,7 +8,9 @@ from sim.dma import TagPoolModel
 from tb.simulate import simulate
 
 
-@pytest.mark.parametrize(("clients", "tags", "reserve"), [(2, 4, 2), (4, 64, 4), (3, 10, 1)])
+@pytest.mark.parametrize(
+    ("clients", "tags", "reserve"), [(2, 4, 2), (4, 64, 4), (3, 10, 1), (1, 8, 8)]
+)
 def test_tag_pool(clients, tags, reserve, run_dir):
     simulate(
         TagPool(client_count=clients, tag_count=tags, reserve=reserve),
@@ -22,7 +24,7 @@ def test_tag_pool(clients, tags, reserve, run_dir):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"client_count": 1}, "client_count must be 2 to 16, not 1"),
+        ({"client_count": 0}, "client_count must be 1 to 16, not 0"),
         ({"tag_count": 2}, "even and 4 to 1024, not 2"),
         ({"tag_count": 7}, "even and 4 to 1024, not 7"),
         ({"tag_count": 1026}, "even and 4 to 1024, not 1026"),

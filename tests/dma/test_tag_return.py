@@ -8,7 +8,7 @@ from sim.dma import TagReturnModel
 from tb.simulate import simulate
 
 
-@pytest.mark.parametrize(("clients", "tags"), [(2, 4), (4, 64)])
+@pytest.mark.parametrize(("clients", "tags"), [(2, 4), (4, 64), (1, 10)])
 def test_tag_return(clients, tags, run_dir):
     simulate(
         TagReturn(client_count=clients, tag_count=tags),
@@ -20,7 +20,7 @@ def test_tag_return(clients, tags, run_dir):
 
 
 def test_refuses():
-    with pytest.raises(ValueError, match="client_count must be 2 to 16, not 0"):
+    with pytest.raises(ValueError, match="client_count must be 1 to 16, not 0"):
         TagReturn(client_count=0, tag_count=4)
     with pytest.raises(ValueError, match="even and 4 to 1024, not 3"):
         TagReturn(client_count=2, tag_count=3)
