@@ -2,6 +2,7 @@
 
 from .completions import Completions
 from .credit_return import CreditReturn
+from .dma import Dma, DmaEventsLayout
 from .endpoint import Endpoint
 from .endpoint_receive import EndpointReceive
 from .endpoint_transmit import EndpointTransmit
@@ -12,7 +13,9 @@ from .memory_port import (
     MemoryStatus,
     MemoryWriteSignature,
 )
+from .narrow_read import NarrowRead
 from .parts import DeliveredLayout, IssuedLayout, TagEndedLayout
+from .pcie_read import PcieRead
 from .pcie_write import PcieWrite
 from .read_delivery import ReadDelivery
 from .read_gather import ReadGather
@@ -34,6 +37,8 @@ __all__ = [
     "Completions",
     "CreditReturn",
     "DeliveredLayout",
+    "Dma",
+    "DmaEventsLayout",
     "Endpoint",
     "EndpointReceive",
     "EndpointTransmit",
@@ -43,6 +48,8 @@ __all__ = [
     "MemoryResponseLayout",
     "MemoryStatus",
     "MemoryWriteSignature",
+    "NarrowRead",
+    "PcieRead",
     "PcieWrite",
     "ReadDelivery",
     "ReadGather",

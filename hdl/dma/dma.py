@@ -1,0 +1,228 @@
+"""DMA engine at a port of PCI Express."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..pcie.port import TlpPortSignature
+from ..pcie.raw_rx import segment_count_of
+from ..pcie.tlp import TlpBeatLayout
+from ..stream import Upsizer
+from .endpoint import DEFAULT_CREDITS, Endpoint
+from .memory_port import MemoryReadSignature, MemoryStatus, MemoryWriteSignature
+from .narrow_read import NarrowRead
+from .parts import row_bytes_of
+from .pcie_read import PcieRead
+from .pcie_write import PcieWrite
+
+__all__ = ["Dma", "DmaEventsLayout"]
+
+#: How a read fails, by the name of its count.
+_FAILURES = {
+    "unsupported": MemoryStatus.UNSUPPORTED,
+    "aborted": MemoryStatus.ABORT,
+    "poisoned": MemoryStatus.POISONED,
+    "timed_out": MemoryStatus.TIMEOUT,
+    "lost": MemoryStatus.LINK_DOWN,
+}
+
+
+class DmaEventsLayout(data.StructLayout):
+    """What went wrong in a cycle, as counts.
+
+    Fields
+    ------
+    unsupported, aborted, poisoned, timed_out, lost : 2 bits each
+        Memory reads that ended so: see :class:`MemoryStatus`; ``lost`` with the link.
+    unexpected : 2 bits
+        Completions that belonged to no read.
+    malformed, overflow, nullified : 3 bits each
+        TLPs that were received and dropped: against the rules, without credits, taken back.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                **{name: 2 for name in (*_FAILURES, "unexpected")},
+                **{name: 3 for name in ("malformed", "overflow", "nullified")},
+            }
+        )
+
+
+class Dma(wiring.Component):
+    """Read and write memory behind a PCI Express port for several clients.
+
+    :class:`PcieRead` and :class:`PcieWrite` at an :class:`Endpoint`. Requests that come in, for
+    the card's own target, pass: the engine neither looks at them nor answers them.
+
+    Reads do not pass writes that were sent before them. So a client that has the response of a
+    write, and then that of a read of 0 bytes from the same place, knows that the write is there.
+
+    Throughput is 1 beat per cycle each way, and one request per cycle.
+
+    Specification: docs/dma.md; PCI Express Base Specification, as cited by the blocks.
+
+    Parameters
+    ----------
+    data_bytes : int
+        Bytes of a client's beat: 8, 16, 32, 64 or 128. Beats of TLPs have 32 at least.
+    client_count : int
+        Clients that read, and clients that write, 1 to 16.
+    tag_count : int
+        Reads that can be out; even, 4 to 1024. Above 256 the partner must know 10-bit tags.
+    slot_bytes : int
+        Bytes that a read has at most: a power of two, 128 to 4096.
+    reserve : int
+        Tags that each client can always have; see :class:`PcieRead`.
+    max_payload_bytes : int
+        Longest payload that is received or sent, 128 to 4096.
+    credits : sequence of 3 pairs
+        Header and data credits that are advertised, by class.
+
+    Members
+    -------
+    reads : In(MemoryReadSignature(data_bytes)).array(client_count)
+        Clients that read.
+    writes : In(MemoryWriteSignature(data_bytes)).array(client_count)
+        Clients that write.
+    port : Out(TlpPortSignature(segment_count))
+        The port.
+    requests : Out(stream.Signature(TlpBeatLayout(segment_count)))
+        Requests and messages that came.
+    answers : In(stream.Signature(TlpBeatLayout(segment_count)))
+        Completions for them.
+    max_payload, max_request : In(3)
+        Max_Payload_Size and Max_Read_Request_Size as in Device Control. A payload size above
+        ``max_payload_bytes`` counts as that.
+    requester : In(16)
+        Requester ID.
+    timeout : In(32)
+        Cycles that completions may take; see :class:`TagTimer`.
+    events : Out(DmaEventsLayout())
+        Registered.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+    """
+
+    reads: Sequence[Any]
+    writes: Sequence[Any]
+    port: Any
+    requests: stream.Interface
+    answers: stream.Interface
+    max_payload: Signal
+    max_request: Signal
+    requester: Signal
+    timeout: Signal
+    events: Any
+
+    def __init__(
+        self,
+        *,
+        data_bytes: int,
+        client_count: int = 4,
+        tag_count: int = 64,
+        slot_bytes: int = 512,
+        reserve: int = 0,
+        max_payload_bytes: int = 512,
+        credits: Sequence[Sequence[int]] = DEFAULT_CREDITS,
+    ):
+        segments = segment_count_of(data_bytes)
+        self.data_bytes = data_bytes
+        self.segment_count = segments
+        self.max_payload_bytes = max_payload_bytes
+        self.endpoint = Endpoint(
+            segment_count=segments, max_payload_bytes=max_payload_bytes, credits=credits
+        )
+        self.read = PcieRead(
+            client_count=client_count,
+            segment_count=segments,
+            tag_count=tag_count,
+            slot_bytes=slot_bytes,
+            reserve=reserve,
+        )
+        self.write = PcieWrite(client_count=client_count, segment_count=segments)
+        beats = stream.Signature(TlpBeatLayout(segments))
+        super().__init__(
+            {
+                "reads": In(MemoryReadSignature(data_bytes)).array(client_count),
+                "writes": In(MemoryWriteSignature(data_bytes)).array(client_count),
+                "port": Out(TlpPortSignature(segments)),
+                "requests": Out(beats),
+                "answers": In(beats),
+                "max_payload": In(3),
+                "max_request": In(3),
+                "requester": In(16),
+                "timeout": In(32),
+                "events": Out(DmaEventsLayout()),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.endpoint = endpoint = self.endpoint
+        m.submodules.read = read = self.read
+        m.submodules.write = write = self.write
+        self._connect_clients(m)
+        wiring.connect(m, endpoint.port, wiring.flipped(self.port))
+        wiring.connect(m, endpoint.requests, wiring.flipped(self.requests))
+        wiring.connect(m, wiring.flipped(self.answers), endpoint.answers)
+        wiring.connect(m, endpoint.completions, read.i)
+        wiring.connect(m, read.o, endpoint.reads)
+        wiring.connect(m, write.o, endpoint.writes)
+
+        link_up = Signal()
+        most_payload = self.max_payload_bytes.bit_length() - 8
+        m.d.sync += [
+            link_up.eq(self.port.link_up),
+            read.max_request.eq(self.max_request),
+            write.max_payload.eq(
+                Mux(self.max_payload > most_payload, most_payload, self.max_payload)
+            ),
+        ]
+        m.d.comb += [
+            read.requester.eq(self.requester),
+            read.link_up.eq(link_up),
+            read.timeout.eq(self.timeout),
+            write.requester.eq(self.requester),
+            write.link_up.eq(link_up),
+        ]
+
+        events: Any = self.events
+        for name, status in _FAILURES.items():
+            ended = [done.valid & (done.status == status) for done in read.done]
+            m.d.sync += events[name].eq(sum(ended, start=C(0, 1)))
+        m.d.sync += events.unexpected.eq(read.unexpected)
+        for name in ("malformed", "overflow", "nullified"):
+            m.d.sync += events[name].eq(getattr(endpoint, name))
+        return m
+
+    def _connect_clients(self, m: Module) -> None:
+        """Connect clients, through wider beats where theirs are narrower than the engine's."""
+        row_bytes = row_bytes_of(self.segment_count)
+        if self.data_bytes == row_bytes:
+            for inner, outer in zip(
+                (*self.read.clients, *self.write.clients), (*self.reads, *self.writes), strict=True
+            ):
+                wiring.connect(m, wiring.flipped(outer), inner)
+            return
+        for number, (inner, outer) in enumerate(zip(self.read.clients, self.reads, strict=True)):
+            narrow = NarrowRead(i_bytes=row_bytes, o_bytes=self.data_bytes)
+            m.submodules[f"narrow_read_{number}"] = narrow
+            wiring.connect(m, wiring.flipped(outer.request), inner.request)
+            wiring.connect(m, inner.data, narrow.i)
+            wiring.connect(m, inner.response, narrow.i_response)
+            wiring.connect(m, narrow.o, wiring.flipped(outer.data))
+            wiring.connect(m, narrow.o_response, wiring.flipped(outer.response))
+        for number, (inner, outer) in enumerate(zip(self.write.clients, self.writes, strict=True)):
+            upsizer = Upsizer(i_bytes=self.data_bytes, o_bytes=row_bytes)
+            m.submodules[f"upsizer_{number}"] = upsizer
+            wiring.connect(m, wiring.flipped(outer.request), inner.request)
+            wiring.connect(m, wiring.flipped(outer.data), upsizer.i)
+            wiring.connect(m, upsizer.o, inner.data)
+            wiring.connect(m, inner.response, wiring.flipped(outer.response))
