@@ -60,7 +60,7 @@ class RequesterBed:
         self.tag_count = tag_count
         self._sizes = {"client_count": client_count, "tag_count": tag_count, "reserve": reserve}
         self._code, self._timeout = code, timeout
-        self._block_bytes = read_block_bytes(code, slot_bytes)
+        self._slot_bytes = slot_bytes
         self._requester = random.getrandbits(16)
         self._issued = FieldReader(IssuedLayout(client_count, self.row_bytes, tag_count))
         self._done = FieldReader(TagDoneLayout(tag_count))
@@ -74,7 +74,8 @@ class RequesterBed:
     def forget(self) -> None:
         """Begin with nothing under way, nothing queued, and no tag taken."""
         self.model = ReadRequesterModel(**self._sizes, requester=self._requester)
-        self.model.block_bytes, self.model.timeout = self._block_bytes, self._timeout
+        self.model.block_bytes = read_block_bytes(self._code, self._slot_bytes)
+        self.model.timeout = self._timeout
         self.link_up = True
         self.blocked_clients: set[int] = set()
         self.forget_figures()
@@ -102,13 +103,24 @@ class RequesterBed:
         dut.link_up.value = 1
         dut.out.value = dut.o__ready.value = dut.fail__ready.value = dut.delivered__valid.value = 0
         await start(dut)
+        self.cycle = self.clients[0].cycle
         cocotb.start_soon(self._run())
         return self
 
-    def send(self, client: int, request: ReadRequest) -> None:
-        """Queue a request."""
+    async def set_max_request(self, code: int) -> None:
+        """Set Max_Read_Request_Size while nothing is under way."""
+        assert self.is_done
+        self._code = code
+        self.model.block_bytes = read_block_bytes(code, self._slot_bytes)
+        self.dut.max_request.value = code
+        await self.cycles(4)
+
+    def send(self, client: int, request: ReadRequest) -> int:
+        """Queue a request; tell how many reads it becomes."""
+        before = len(self.model.pieces[client])
         self.model.request(client, request)
         self.clients[client].send(request)
+        return len(self.model.pieces[client]) - before
 
     async def reset(self) -> None:
         """Reset the device in mid-traffic, and forget everything."""
