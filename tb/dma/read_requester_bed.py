@@ -92,7 +92,7 @@ class RequesterBed:
     def forget_figures(self) -> None:
         """Begin to count anew."""
         self.issues = self.headers = self.failures = 0
-        self.first_header = self.last_header = self.last_tag = -1
+        self.first_request = self.first_header = self.last_header = self.last_tag = -1
         self.statuses: list[set[int]] = [set() for _ in self.clients]
 
     async def begin(self):
@@ -103,7 +103,6 @@ class RequesterBed:
         dut.link_up.value = 1
         dut.out.value = dut.o__ready.value = dut.fail__ready.value = dut.delivered__valid.value = 0
         await start(dut)
-        self.cycle = self.clients[0].cycle
         cocotb.start_soon(self._run())
         return self
 
@@ -167,6 +166,8 @@ class RequesterBed:
             if not self._was_up:
                 self._last_down = self.cycle
             self._was_up = self.link_up
+            if self.first_request < 0 and dut.requests__0__valid.value:
+                self.first_request = self.cycle
             self._look_at_issue()
             self._look_at_failure()
             self._deliver()

@@ -48,7 +48,7 @@ async def rate(dut):
     bed.end_chance, bed.in_order = 1.0, True
     bed.send(0, ReadRequest(0x1000, 64))
     await bed.finish()
-    latency = bed.first_header - bed.clients[0].first
+    latency = bed.first_header - bed.first_request
     rows: list[Figure] = [("one read alone", "latency", latency, 4, "cycles")]
     for code in range(6):
         block = min(128 << code, SLOT_BYTES)
