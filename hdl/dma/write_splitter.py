@@ -230,11 +230,11 @@ class WriteSplitter(wiring.Component):
             self.i.ready.eq(loads | ~self.next_valid),
             span.eq(piece.last[2:] - piece.first[2:]),
         ]
-        with m.Switch(self.max_payload):
-            for code in range(8):
-                payload = 1 << _SMALLEST_PAYLOAD_BITS + min(code, _LARGEST_PAYLOAD_CODE)
-                with m.Case(code):
-                    m.d.sync += self.mask.eq(payload // self.row_bytes - 1)
+        always = _SMALLEST_PAYLOAD_BITS - (self.row_bytes - 1).bit_length()
+        codes = range(1, _LARGEST_PAYLOAD_CODE + 1)
+        m.d.sync += self.mask.eq(
+            Cat(~C(0, always), Cat(self.max_payload >= code for code in codes))
+        )
         with m.If(self.i.ready):
             m.d.sync += [
                 self.next_valid.eq(self.i.valid),
