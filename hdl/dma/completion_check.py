@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bits import select_one_hot
+from ..pcie.tlp import SEGMENT_DWORDS
 from .completion_parts import (
     CompletionGroupLayout,
     CompletionHeaderLayout,
@@ -44,7 +45,7 @@ class CompletionCheck(wiring.Component):
     finds one each at 4 segments: for the even and for the odd tags. What a completion has changed
     is handed on to the completion of the same tag that follows at once.
 
-    Latency is 4 cycles from ``i`` to ``verdict``, ``out`` and ``unexpected``, 5 to ``done``.
+    Latency is 4 cycles from ``i`` to ``verdict`` and ``unexpected``, 5 to ``done`` and ``out``.
     Throughput is a group a cycle.
 
     Specification: this docstring; PCI Express Base Specification, 2.2.9 (completion rules), 2.3.1.1
@@ -133,6 +134,12 @@ class CompletionCheck(wiring.Component):
         group = self.i
         lanes = range(self.segment_count)
         owners = owners_of(m, group, self.segment_count)
+        wholes = Signal(self.segment_count)
+        for n in lanes:
+            lane = group.lanes[n]
+            m.d.comb += wholes[n].eq(
+                ~lane.miscounted & ((lane.count + lane.empty) == SEGMENT_DWORDS)
+            )
         ends = []
         for owner in range(1 + self.begun):
             mine = Cat(owners[n][owner] for n in lanes)
@@ -142,7 +149,7 @@ class CompletionCheck(wiring.Component):
                 end.valid.eq(mine.any()),
                 end.ends.eq(last.any()),
                 end.nullified.eq((last & Cat(lane.nullified for lane in group.lanes)).any()),
-                end.whole.eq((last & Cat(lane.whole for lane in group.lanes)).any()),
+                end.whole.eq((last & wholes).any()),
             ]
             ends.append(end)
 
@@ -239,7 +246,15 @@ class CompletionCheck(wiring.Component):
                 *self._judge(m, number, candidate, kept, span, read),
             ]
             is_out = Signal(name=f"is_out_{number}")
-            m.d.comb += is_out.eq(self.out.bit_select(kept.tag, 1))
+            is_fresh = Signal(name=f"is_fresh_{number}")
+            # What the change of the last cycle has done is not in `out` and `fresh` yet.
+            touched = Signal(self.begun, name=f"touched_{number}")
+            ended = touched & Cat(one.ends for one in self.rules.changed)
+            m.d.comb += [
+                touched.eq(Cat(one.valid & (one.tag == kept.tag) for one in self.rules.changed)),
+                is_out.eq(self.out.bit_select(kept.tag, 1) & ~ended.any()),
+                is_fresh.eq(self.fresh.bit_select(kept.tag, 1) & ~touched.any()),
+            ]
             m.d.sync += [
                 candidate.is_out.eq(is_out & kept.wanted),
                 candidate.same_tail.eq(kept.tag == self.rules.tail_tag),
@@ -247,10 +262,8 @@ class CompletionCheck(wiring.Component):
                 candidate.same_first.eq(kept.tag == headers[0].tag),
             ]
             # The state of a read is in the table from its first completion on.
-            is_fresh = Signal(name=f"is_fresh_{number}")
             state = Signal(ReadStateLayout(), name=f"state_{number}", reset_less=True)
             m.d.comb += [
-                is_fresh.eq(self.fresh.bit_select(kept.tag, 1)),
                 states.tags[number - 1].eq(kept.tag),
                 self.rules.state[number - 1].eq(state),
             ]
@@ -287,19 +300,23 @@ class CompletionCheck(wiring.Component):
         ]
 
     def _keep_out(self, m: Module) -> None:
-        """Set ``out`` when a tag is asked for, clear it when its read ends."""
-        out = Signal(self.tag_count)
+        """Set ``out`` when a tag is asked for; clear it, a cycle late, when its read ends."""
         sets = Signal(self.tag_count)
         clears = Signal(self.tag_count)
         touched = Signal(self.tag_count)
-        asked = Mux(self.asked.valid, C(1, 1) << self.asked.tag, 0)
-        m.d.comb += [self.out.eq(out), sets.eq(asked)]
         ends: list[Value] = []
         touches: list[Value] = []
-        for number, change in enumerate(self.rules.change):
+        for number, changed in enumerate(self.rules.changed):
             bit = Signal(self.tag_count, name=f"bit_{number}")
-            m.d.comb += bit.eq(C(1, 1) << change.tag)
-            touches.append(Mux(change.valid, bit, 0))
-            ends.append(Mux(change.valid & change.ends, bit, 0))
-        m.d.comb += [clears.eq(ends[0] | ends[-1]), touched.eq(touches[0] | touches[-1])]
-        m.d.sync += [out.eq((out & ~clears) | sets), self.fresh.eq((self.fresh & ~touched) | sets)]
+            m.d.comb += bit.eq(C(1, 1) << changed.tag)
+            touches.append(Mux(changed.valid, bit, 0))
+            ends.append(Mux(changed.valid & changed.ends, bit, 0))
+        m.d.comb += [
+            sets.eq(Mux(self.asked.valid, C(1, 1) << self.asked.tag, 0)),
+            clears.eq(ends[0] | ends[-1]),
+            touched.eq(touches[0] | touches[-1]),
+        ]
+        m.d.sync += [
+            self.out.eq((self.out & ~clears) | sets),
+            self.fresh.eq((self.fresh & ~touched) | sets),
+        ]

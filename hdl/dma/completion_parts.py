@@ -88,8 +88,11 @@ class CompletionLaneLayout(data.StructLayout):
         With ``sop``.
     sop, eop, nullified : 1 bit each
         As of the segment.
-    whole : 1 bit
-        With ``eop``: there were as many DW as the header says.
+    miscounted : 1 bit
+        With ``eop``: by the header's length the payload ends in another segment.
+    empty : 5 bits
+        With ``eop``: DW of the segment that are not payload. There were as many DW as the header
+        says if it is not ``miscounted`` and ``count`` and ``empty`` are 8 together.
     turn : range(8)
         Place of its first DW in bank ``bank``; those that go beyond place 7 lie in the next bank.
     bank : range(segment_count)
@@ -110,7 +113,8 @@ class CompletionLaneLayout(data.StructLayout):
                 "sop": 1,
                 "eop": 1,
                 "nullified": 1,
-                "whole": 1,
+                "miscounted": 1,
+                "empty": 5,
                 "turn": range(SEGMENT_DWORDS),
                 "bank": range(segment_count),
                 "wrapped": 1,

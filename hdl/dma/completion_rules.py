@@ -108,6 +108,8 @@ class CompletionRules(wiring.Component):
         Of their reads, a cycle ago.
     change : Out(ReadChangeLayout(tag_count)).array(n)
         What they do; combinational.
+    changed : Out(ReadChangeLayout(tag_count)).array(n)
+        ``change`` of the last cycle.
     tail_tag : Out(range(tag_count))
         Tag of the completion that began last; combinational.
     verdict, done, unexpected
@@ -119,6 +121,7 @@ class CompletionRules(wiring.Component):
     ends: list[Any]
     state: list[Any]
     change: list[Any]
+    changed: list[Any]
     tail_tag: Signal
     verdict: Any
     done: list[Any]
@@ -137,6 +140,7 @@ class CompletionRules(wiring.Component):
                 "ends": In(CompletionEndLayout()).array(begun),
                 "state": In(ReadStateLayout()).array(begun),
                 "change": Out(ReadChangeLayout(tag_count)).array(begun),
+                "changed": Out(ReadChangeLayout(tag_count)).array(begun),
                 "tail_tag": Out(range(tag_count)),
                 "verdict": Out(VerdictLayout(segment_count, tag_count, slot_bytes)),
                 "done": Out(TagEndedLayout(tag_count)).array(begun),
@@ -160,20 +164,16 @@ class CompletionRules(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         tail = self.tail
-        earlier = [
-            Signal(ReadChangeLayout(self.tag_count), name=f"earlier_{n}")
-            for n in range(len(self.change))
-        ]
-        for kept, change in zip(earlier, self.change, strict=True):
-            m.d.sync += kept.eq(change)
+        for changed, change in zip(self.changed, self.change, strict=True):
+            m.d.sync += changed.eq(change)
 
         effects = [self._effect(m, "tail", tail, self.continued)]
         ruled = []
         for number, (candidate, end) in enumerate(zip(self.begun, self.ends, strict=True)):
             # What went before, oldest first; what comes later in the list counts.
             before = [
-                (candidate.same_write[n] & kept.valid, kept.ends, kept.state)
-                for n, kept in enumerate(earlier)
+                (candidate.same_write[n] & changed.valid, changed.ends, changed.state)
+                for n, changed in enumerate(self.changed)
             ]
             change, _ = effects[0]
             before.append((candidate.same_tail & change.valid, change.ends, change.state))
