@@ -172,8 +172,7 @@ async def aligned_pages_at_the_largest_read_request(dut):
 @cocotb.test(timeout_time=500, timeout_unit="us")
 @cocotb.parametrize(
     # A hole in the host's memory gives Completer Abort, what is not its memory Unsupported Request.
-    ("address", "expected"),
-    [(0x7FFF_0000, ABORT), (0x10_0000_0000, UNSUPPORTED)],
+    (("address", "expected"), [(0x7FFF_0000, ABORT), (0x10_0000_0000, UNSUPPORTED)]),
 )
 async def memory_that_is_not_there(dut, address, expected):
     """Read where nothing is: the status says so, for that one; others go on."""

@@ -9,10 +9,9 @@ from amaranth.lib.wiring import Out
 from hdl.pcie import Switch
 from hdl.pcie.port import TlpPortSignature
 
-__all__ = ["SwitchTree"]
+from .joined import join_ports
 
-#: Cycles after reset, or after the upper port let go, until the link between them is up.
-_TRAINING_CYCLES = 32
+__all__ = ["SwitchTree"]
 
 
 class SwitchTree(wiring.Component):
@@ -52,25 +51,7 @@ class SwitchTree(wiring.Component):
         for outside, inside in zip(self.ports, inner, strict=True):
             wiring.connect(m, wiring.flipped(outside), inside)
 
-        trained = Signal(range(_TRAINING_CYCLES + 1))
-        is_up = Signal()
         above, below = upper.ports[1], lower.ports[0]
-        m.d.comb += is_up.eq(trained == _TRAINING_CYCLES)
-        with m.If(above.hot_reset | above.link_disable):
-            m.d.sync += trained.eq(0)
-        with m.Elif(~is_up):
-            m.d.sync += trained.eq(trained + 1)
-        for sender, receiver in ((above, below), (below, above)):
-            m.d.comb += [
-                receiver.rx.eq(sender.tx.payload),
-                receiver.rx.valid.eq(
-                    sender.tx.p.valid & sender.tx.valid.replicate(self.segment_count)
-                ),
-                sender.tx.ready.eq(1),
-                sender.tx_limits.eq(receiver.rx_credits),
-                sender.link_up.eq(is_up),
-                sender.link_speed.eq(5),
-                sender.link_width.eq(16),
-            ]
+        join_ports(m, above, below, self.segment_count)
         m.d.comb += self.between.eq(Cat(below.tx.valid, above.tx.valid))
         return m
