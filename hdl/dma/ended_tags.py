@@ -52,7 +52,7 @@ class EndedTags(wiring.Component):
     seen : Out(TagEndedLayout(tag_count)).array(done_count)
         ``done``, 2 cycles later.
     status_tag : In(range(tag_count)), status : Out(MemoryStatus)
-        How a tag ended that was on ``seen`` or known by a lookup before; 1 cycle later,
+        How a tag ended that was on ``seen`` or known by a lookup before; 2 cycles later,
         combinational from registers.
     """
 
@@ -71,6 +71,8 @@ class EndedTags(wiring.Component):
     def __init__(self, *, tag_count: int, done_count: int):
         self.tag_count = tag_count
         self.done_count = done_count
+        # With fewer tags, LUTs take less room.
+        self.block = tag_count >= 64 * done_count
         super().__init__(
             {
                 "issue": In(1),
@@ -101,12 +103,14 @@ class EndedTags(wiring.Component):
         looked_up = Signal(range(self.tag_count), reset_less=True)
         lookup_mark = Signal(reset_less=True)
         status_tag = Signal(range(self.tag_count), reset_less=True)
+        status_of = Signal(range(self.tag_count), reset_less=True)
         m.d.sync += [
             issue.eq(self.issue),
             issue_tag.eq(self.issue_tag),
             looked_up.eq(self.lookup_tag),
             lookup_mark.eq(self.lookup_mark),
             status_tag.eq(self.status_tag),
+            status_of.eq(status_tag),
         ]
         for number, (strobe, seen) in enumerate(zip(self.done, self.seen, strict=True)):
             earlier = Signal(TagEndedLayout(self.tag_count), name=f"done_{number}")
@@ -126,10 +130,17 @@ class EndedTags(wiring.Component):
                 )
             m.d.sync += ends.eq(strobe)
 
-            def ram(name: str, shape: Any, bank: int = bank) -> SimpleDualPortRam:
+            def ram(
+                name: str, shape: Any, latency: int, block: bool, bank: int = bank
+            ) -> SimpleDualPortRam:
                 """Make a RAM with a row for each tag of the bank."""
                 memory = SimpleDualPortRam(
-                    shape=shape, depth=depth, lane_count=1, latency=1, bypass=False
+                    shape=shape,
+                    depth=depth,
+                    lane_count=1,
+                    latency=latency,
+                    bypass=False,
+                    block=block,
                 )
                 m.submodules[f"{name}_{bank}"] = memory
                 return memory
@@ -146,11 +157,12 @@ class EndedTags(wiring.Component):
                     memory.write_data.eq(value),
                 ]
 
-            # The bit is there twice: for who issues tags, and for lookups.
-            marks = ram("marks", 1)
-            over = ram("over", 1)
-            over_lookup = ram("over_lookup", 1)
-            status = ram("status", 3)
+            # The bit is there twice: for who issues tags, and for lookups. These have logic behind
+            # the RAM, which block RAM is too slow for.
+            marks = ram("marks", 1, 1, self.block)
+            over = ram("over", 1, 1, self.block)
+            over_lookup = ram("over_lookup", 1, 1, False)
+            status = ram("status", 3, 2, self.block)
             read(over, self.issue & (bank_of(self.issue_tag) == bank), self.issue_tag)
             write(marks, issue & (bank_of(issue_tag) == bank), issue_tag, over.read_data)
             read(marks, strobe.valid, strobe.tag)
@@ -164,6 +176,6 @@ class EndedTags(wiring.Component):
                 m.d.comb += self.mark.eq(over.read_data)
             with m.If(bank_of(looked_up) == bank):
                 m.d.comb += self.ended.eq(over_lookup.read_data != lookup_mark)
-            with m.If(bank_of(status_tag) == bank):
+            with m.If(bank_of(status_of) == bank):
                 m.d.comb += self.status.eq(status.read_data)
         return m

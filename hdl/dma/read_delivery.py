@@ -21,7 +21,7 @@ from .row_turner import RowTurner
 
 __all__ = ["ReadDelivery"]
 
-_ROOM = 16  # rows at each client: more than the cycles from a row's choice until it has left
+_ROOM = 32  # rows at each client: more than the cycles from a row's choice until it has left
 
 
 class ReadDelivery(wiring.Component):
@@ -33,8 +33,8 @@ class ReadDelivery(wiring.Component):
     with ``error``; the first failure of a request is its status. A request of 0 bytes has only a
     response.
 
-    Latency is 5 cycles from ``done`` to ``read_en``, 7 from there to the beat; the response follows
-    its last beat by 1. Throughput is one row in each cycle, across slots, requests and clients,
+    Latency is 5 cycles from ``done`` to ``read_en``, 9 from there to the beat; the response is
+    offered in the cycle after its last beat was taken. Throughput is one row in each cycle, across slots, requests and clients,
     and one beat a cycle at each client: a request of n bytes that touches r rows takes r cycles.
 
     Specification: this docstring, and the contract of :func:`MemoryReadSignature`.

@@ -6,8 +6,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..memory import SimpleDualPortRam
-from ..stream import PacketLayout, PacketSignature
+from ..stream import PacketLayout, PacketSignature, Queue
 from .delivery_parts import TurnedRowLayout, filled_to
 from .memory_port import MemoryResponseLayout, MemoryStatus
 
@@ -22,8 +21,8 @@ class RowJoin(wiring.Component):
     so r rows take r cycles, whatever their requests, and a beat stays behind for at most as long
     as rows follow without a gap. Then it leaves at once.
 
-    Latency is 3 cycles; throughput is 1 row and 1 beat a cycle. The response follows a cycle after
-    its last beat has been offered. While two responses wait, nothing moves.
+    Latency is 4 cycles; throughput is 1 row and 1 beat a cycle. The response is offered in the
+    cycle after its last beat was taken. While two responses wait, nothing moves.
 
     Specification: this docstring.
 
@@ -32,7 +31,7 @@ class RowJoin(wiring.Component):
     row_bytes : int
         Bytes of a row and of a beat.
     room : int
-        Rows held; a power of two. Nothing checks that there is room.
+        Rows held at least. Nothing checks that there is room.
 
     Members
     -------
@@ -44,11 +43,6 @@ class RowJoin(wiring.Component):
         Packets, registered.
     response : Out(stream.Signature(MemoryResponseLayout()))
         Responses, registered.
-
-    Attributes
-    ----------
-    waiting, has_row : Signal
-        State, for proofs: rows in the RAM; whether one has been read from it.
     """
 
     write: Signal
@@ -70,34 +64,22 @@ class RowJoin(wiring.Component):
                 "response": Out(stream.Signature(MemoryResponseLayout())),
             }
         )
-        self.waiting = Signal(range(2 * room))
-        self.has_row = Signal()
+        self.rows = Queue(shape=self.row_layout, depth=room, block=True)
 
     def elaborate(self, platform):
         m = Module()
-        address_bits = self.room.bit_length() - 1
-        m.submodules.rows = rows = SimpleDualPortRam(
-            shape=self.row_layout.size, depth=self.room, lane_count=1, latency=1, bypass=False
-        )
-        written = Signal(address_bits + 1)
-        read = Signal(address_bits + 1)
-        has_row = self.has_row
+        m.submodules.rows = rows = self.rows
         takes = Signal()
+        has_row = Signal()
+        row = Signal(self.row_layout)
         m.d.comb += [
-            self.waiting.eq(written - read),
-            rows.write_lanes.eq(self.write),
-            rows.write_address.eq(written[:address_bits]),
-            rows.write_data.eq(Value.cast(self.row)),
-            rows.read_en.eq((written != read) & (takes | ~has_row)),
-            rows.read_address.eq(read[:address_bits]),
+            rows.i.valid.eq(self.write),
+            rows.i.payload.eq(self.row),
+            has_row.eq(rows.o.valid),
+            row.eq(rows.o.payload),
+            rows.o.ready.eq(takes),
         ]
-        m.d.sync += [
-            written.eq(written + self.write),
-            read.eq(read + rows.read_en),
-            has_row.eq(rows.read_en | (has_row & ~takes)),
-            self.left.eq(takes),
-        ]
-        row = data.View(self.row_layout, rows.read_data)
+        m.d.sync += self.left.eq(takes)
 
         # The first failure counts. What is kept is part of a beat, or with `is_whole` all of it.
         failed = Signal(MemoryStatus, reset_less=True)
@@ -126,16 +108,19 @@ class RowJoin(wiring.Component):
             new_is_whole.eq(Mux(is_whole, row.whole, row.two)),
         ]
 
+        # The answer to a request waits until the request's last beat is taken.
         can_move = Signal()
         leaves = Signal()
         responds = Signal()
         responding = Signal()
+        beat_is_taken = Signal()
+        can_respond = Signal()
         answer = Signal(MemoryResponseLayout(), reset_less=True)
         response = Signal(MemoryResponseLayout(), reset_less=True)
-        can_respond = Signal()
         m.d.comb += [
             can_respond.eq(~self.response.valid | self.response.ready),
-            can_move.eq((~self.data.valid | self.data.ready) & (~responding | can_respond)),
+            beat_is_taken.eq(~self.data.valid | self.data.ready),
+            can_move.eq(beat_is_taken & (~responding | can_respond)),
             takes.eq(can_move & has_row),
             leaves.eq(is_whole | (has_row & ~row.begins_beat)),
             responds.eq(leaves & leaving.last),
@@ -172,11 +157,8 @@ class RowJoin(wiring.Component):
                     Mux(is_whole | below[n], kept_data[byte], row.data[byte])
                 )
 
-        # A response waits a cycle, in which its last beat is offered.
         with m.If(can_move):
             m.d.sync += [responding.eq(responds), answer.eq(leaving.response)]
-        with m.Elif(can_respond):
-            m.d.sync += responding.eq(0)
         with m.If(can_respond):
-            m.d.sync += [self.response.valid.eq(responding), response.eq(answer)]
+            m.d.sync += [self.response.valid.eq(responding & beat_is_taken), response.eq(answer)]
         return m

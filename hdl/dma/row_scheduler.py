@@ -53,7 +53,7 @@ class RowScheduler(wiring.Component):
     reads : Out(client_count), row : Out(RowReadLayout(row_bytes, tag_count, slot_bytes))
         One-hot strobe, registered: a row of this client is read.
     status : Out(MemoryStatus)
-        Of that row's tag, 1 cycle later; combinational from registers.
+        Of that row's tag, 2 cycles later; combinational from registers.
     delivered : Out(stream.Signature(DeliveredLayout(client_count, tag_count)))
         Tags whose slot has been read, registered. No row is chosen while 14 wait here.
     """
@@ -175,21 +175,25 @@ class RowScheduler(wiring.Component):
         ]
         wiring.connect(m, waiting.o, wiring.flipped(self.delivered))
 
-        # Its status is there a cycle after the row.
-        late_delivered = Signal()
+        # Its status is there 2 cycles after the row.
+        late_delivered = Signal(2)
         client = Signal(range(max(2, self.client_count)), reset_less=True)
+        late_client = Signal.like(client)
         late_tag = Signal.like(tag)
+        later_tag = Signal.like(tag)
         m.d.sync += [
-            late_delivered.eq(is_delivered),
+            late_delivered.eq(Cat(is_delivered, late_delivered)),
             client.eq(select_one_hot(reads, [C(n, len(client)) for n in range(len(reads))])),
+            late_client.eq(client),
             late_tag.eq(row.tag),
+            later_tag.eq(late_tag),
         ]
         m.d.comb += [
             ended.status_tag.eq(row.tag),
             self.status.eq(ended.status),
-            waiting.i.valid.eq(late_delivered),
-            waiting.i.p.client.eq(client),
-            waiting.i.p.tag.eq(late_tag),
+            waiting.i.valid.eq(late_delivered[1]),
+            waiting.i.p.client.eq(late_client),
+            waiting.i.p.tag.eq(later_tag),
             waiting.i.p.status.eq(ended.status),
         ]
         return m

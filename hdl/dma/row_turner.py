@@ -16,7 +16,7 @@ class RowTurner(wiring.Component):
 
     One rotator for all clients. Nothing stops here: there is room behind for every row.
 
-    Latency is 4 cycles, throughput 1 row a cycle.
+    Latency is 5 cycles, throughput 1 row a cycle.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ class RowTurner(wiring.Component):
     -------
     reads : In(client_count), row : In(RowReadLayout(row_bytes, tag_count, slot_bytes))
         One-hot strobe: the client's row is read from the store.
-    status : In(MemoryStatus), read_data : In(8 * row_bytes)
-        What is known a cycle later: how its tag ended, its bytes.
+    read_data : In(8 * row_bytes), status : In(MemoryStatus)
+        The row's bytes, a cycle later; how its tag ended, 2 cycles later.
     write : Out(client_count), turned : Out(TurnedRowLayout(row_bytes))
         One-hot strobe, registered: the client's row is turned.
     """
@@ -60,7 +60,7 @@ class RowTurner(wiring.Component):
             lane_count=row_bytes,
             lane_bits=8,
             tag_bits=client_count + self.about_bits,
-            stages=2,
+            stages=3,
             direction="right",
         )
 
@@ -103,18 +103,21 @@ class RowTurner(wiring.Component):
         came = Signal(layout, reset_less=True)
         came_shift = Signal.like(shift)
         came_reads = Signal(self.client_count)
-        m.d.sync += [came_reads.eq(reads), came_shift.eq(shift), came.eq(turned)]
-        m.d.sync += came.response.status.eq(self.status)
-        with m.If(self.status == MemoryStatus.OK):
-            m.d.sync += came.data.eq(self.read_data)
-        with m.Else():
-            m.d.sync += came.data.eq(0)
+        m.d.sync += [
+            came_reads.eq(reads),
+            came_shift.eq(shift),
+            came.eq(turned),
+            came.data.eq(self.read_data),
+        ]
+        known = Signal(layout)
+        m.d.comb += [known.eq(came), known.response.status.eq(self.status)]
 
+        with m.If(self.status == MemoryStatus.OK):
+            m.d.comb += rotate.i.p.data.eq(came.data)
         m.d.comb += [
             rotate.i.valid.eq(came_reads.any()),
-            rotate.i.p.data.eq(came.data),
             rotate.i.p.amount.eq(came_shift),
-            rotate.i.p.tag.eq(Cat(Value.cast(came)[8 * self.row_bytes :], came_reads)),
+            rotate.i.p.tag.eq(Cat(Value.cast(known)[8 * self.row_bytes :], came_reads)),
             rotate.o.ready.eq(1),
             Value.cast(self.turned).eq(Cat(rotate.o.p.data, rotate.o.p.tag[: self.about_bits])),
         ]

@@ -26,9 +26,12 @@ def _check(shape: ShapeLike, depth: int, lane_count: int, latency: int) -> int:
     return width // lane_count
 
 
-def _memory(shape: ShapeLike, depth: int, init: Iterable[int] = ()) -> Memory:
+def _memory(
+    shape: ShapeLike, depth: int, init: Iterable[int] = (), *, block: bool = False
+) -> Memory:
     """Rows as plain bits: lanes may cut through the fields of ``shape``."""
-    return Memory(shape=unsigned(Shape.cast(shape).width), depth=depth, init=init)
+    attrs = {"ram_style": "block"} if block else {}
+    return Memory(shape=unsigned(Shape.cast(shape).width), depth=depth, init=init, attrs=attrs)
 
 
 def _registered(m: Module, name: str, row: Value, en: Value, latency: int) -> Value:
@@ -245,6 +248,8 @@ class SimpleDualPortRam(wiring.Component):
         Whether a read sees the write of its own cycle.
     init : iterable of int, optional
         Bits of the first rows, where the technology can load them: FPGAs can.
+    block : bool, optional
+        Whether an FPGA is asked for block RAM where it would take LUTs.
 
     Members
     -------
@@ -285,6 +290,7 @@ class SimpleDualPortRam(wiring.Component):
         latency: int,
         bypass: bool,
         init: Iterable[int] = (),
+        block: bool = False,
     ):
         self._lane_bits = _check(shape, depth, lane_count, latency)
         self.shape = shape
@@ -293,6 +299,7 @@ class SimpleDualPortRam(wiring.Component):
         self.latency = latency
         self.bypass = bypass
         self.init = tuple(init)
+        self.block = block
         super().__init__(
             {
                 "write_lanes": In(lane_count),
@@ -307,7 +314,7 @@ class SimpleDualPortRam(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        m.submodules.memory = memory = _memory(self.shape, self.depth, self.init)
+        m.submodules.memory = memory = _memory(self.shape, self.depth, self.init, block=self.block)
         write = memory.write_port(granularity=self._lane_bits)
         read = memory.read_port(domain="comb")
         m.d.comb += [

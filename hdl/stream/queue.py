@@ -70,6 +70,8 @@ class Queue(wiring.Component):
     depth : int
         Payloads that the queue holds at least, 2 or more; ``capacity`` is what it holds exactly:
         a power of two plus 1.
+    block : bool, optional
+        Whether an FPGA is asked for block RAM where it would take LUTs.
 
     Members
     -------
@@ -87,11 +89,12 @@ class Queue(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, *, shape: ShapeLike, depth: int):
+    def __init__(self, *, shape: ShapeLike, depth: int, block: bool = False):
         if depth < 2:
             raise ValueError(f"depth must be 2 or more, not {depth!r}")
         self.shape = shape
         self.depth = depth
+        self.block = block
         # Two payloads wait outside the memory: one on its read port, one on the output.
         self.address_bits = address_bits(max(1, depth - 2))
         self.capacity = (1 << self.address_bits) + 1
@@ -117,7 +120,7 @@ class Queue(wiring.Component):
             shape=unsigned(self._width),
             depth=1 << self.address_bits,
             init=[],
-            attrs={"no_rw_check": "1"},
+            attrs={"no_rw_check": "1", **({"ram_style": "block"} if self.block else {})},
         )
         write = memory.write_port()
         read = memory.read_port(domain="comb")
