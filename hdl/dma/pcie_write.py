@@ -40,8 +40,9 @@ class PcieWrite(wiring.Component):
     A client may have 32 requests whose responses it has not taken.
 
     Latency from the row that makes a piece whole to its first beat is 10 cycles with 1 segment,
-    13 above. Throughput is a row and a piece per cycle in, a beat per cycle out; a piece that
-    begins in mid-row takes a cycle more than its TLPs have beats if they are as many as its rows.
+    13 above, and one more if the row stored before was another client's. Throughput is a row and a
+    piece per cycle in, a beat per cycle out; a piece that begins in mid-row takes a cycle more than
+    its TLPs have beats if they are as many as its rows.
 
     Specification: PCI Express Base Specification: memory write requests (2.2.7), byte enables
     (2.2.5), Max_Payload_Size (2.2.2).
@@ -56,7 +57,7 @@ class PcieWrite(wiring.Component):
     Members
     -------
     clients : In(MemoryWriteSignature(row_bytes)).array(client_count)
-        Requests and packets; ``ready`` of both depends combinationally on every client's ``valid``.
+        Requests and packets; ``ready`` of both depends combinationally on the client's own packet.
         Responses are registered: one for each request, in order, when the last segment of its
         last TLP has been taken on ``o``, and all TLPs that were made before.
     max_payload : In(3)

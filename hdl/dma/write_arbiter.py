@@ -1,8 +1,5 @@
 """Arbiter of writes: whose row is stored next, and which pieces are whole."""
 
-from functools import reduce
-from operator import or_
-
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -24,8 +21,8 @@ class WriteArbiter(wiring.Component):
     Here a row's bytes are compared with what its request says. A piece that ends in a row in which
     the packet ends with ``error`` or too early is not sent. A packet that goes on is.
 
-    Latency is 2 cycles, one of them where the row is written. Throughput is a row and a piece per
-    cycle.
+    Latency is 2 cycles, one of them where the row is written, and one more where the client is not
+    the one that was chosen last. Throughput is a row and a piece per cycle.
 
     Specification: this docstring, on streams that follow the rules of ``amaranth.lib.stream``.
 
@@ -37,8 +34,8 @@ class WriteArbiter(wiring.Component):
     Members
     -------
     i : In(stream.Signature(WriteRowLayout(client_count, row_bytes))).array(client_count)
-        What each client offers; may be taken back. ``ready`` depends combinationally on every
-        ``valid``.
+        What each client offers; may be taken back. ``ready``, at one of them at a time, depends
+        combinationally on ``o.ready`` alone.
     write_en, write_row, write_data : Out
         Write port of the store; the client's number is the high part of the row's.
     o : Out(stream.Signature(WritePieceLayout(client_count, row_bytes)))
@@ -76,34 +73,29 @@ class WriteArbiter(wiring.Component):
         free = Signal()
         m.d.comb += free.eq(~full | self.o.ready | ~row.is_piece)
 
-        grant = Signal(self.client_count)
-        offered = Cat(port.valid for port in self.i)
-        if self.client_count == 1:
-            m.d.comb += grant.eq(offered)
-            index = C(0, 1)
-        else:
+        # Whose row is taken now was chosen in the cycle before, so that nothing waits for both. Who
+        # was chosen last is the last to be chosen again, and then may have nothing more.
+        turn = Signal(client_shape(self.client_count))
+        offered = Signal(self.client_count)
+        m.d.comb += offered.eq(Cat(port.valid for port in self.i))
+        if self.client_count > 1:
             m.submodules.picker = picker = RoundRobinPicker(request_count=self.client_count)
-            m.d.comb += [
-                picker.requests.eq(offered),
-                picker.take.eq(free),
-                grant.eq(picker.grant),
-            ]
-            index = picker.index
+            m.d.comb += [picker.requests.eq(offered), picker.take.eq(free)]
+            with m.If(free & picker.granted):
+                m.d.sync += turn.eq(picker.index)
+        chosen = Signal(self.row_layout)
+        m.d.comb += chosen.eq(self.i[-1].payload)
         for number, port in enumerate(self.i):
-            m.d.comb += port.ready.eq(grant[number] & free)
+            m.d.comb += port.ready.eq(free & (turn == number))
+        with m.Switch(turn):
+            for number, port in enumerate(self.i[:-1]):
+                with m.Case(number):
+                    m.d.comb += chosen.eq(port.payload)
         with m.If(free):
             m.d.sync += [
-                full.eq(grant.any()),
-                client.eq(index),
-                Value.cast(row).eq(
-                    reduce(
-                        or_,
-                        (
-                            Mux(grant[number], Value.cast(port.payload), 0)
-                            for number, port in enumerate(self.i)
-                        ),
-                    )
-                ),
+                full.eq(offered.bit_select(turn, 1)),
+                client.eq(turn),
+                row.eq(chosen),
             ]
 
         m.d.comb += [

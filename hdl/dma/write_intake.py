@@ -80,6 +80,12 @@ class WriteIntake(wiring.Component):
         self.dropping = Signal()
         self.row = Signal(range(2 * self.store_rows))
         self.open_count = Signal(range(response_count + 1))
+        self.first = Signal(PAGE_BITS, reset_less=True)
+        self.end = Signal(PAGE_BITS, reset_less=True)  # of the last byte in its page
+        self.turned = Signal(low, reset_less=True)
+        self.most = Signal(low, reset_less=True)
+        self.both = Signal(reset_less=True)  # a page and the request end in the same, last row
+        self.resumes = Signal(reset_less=True)
 
     def elaborate(self, platform):
         m = Module()
@@ -88,12 +94,6 @@ class WriteIntake(wiring.Component):
         piece = self.o.p.piece
         page = Signal(64 - PAGE_BITS, reset_less=True)
         page_number = Signal(PAGE_NUMBER_BITS, reset_less=True)
-        first = Signal(PAGE_BITS, reset_less=True)
-        end = Signal(PAGE_BITS, reset_less=True)  # of the last byte in its page
-        turned = Signal(low, reset_less=True)
-        most = Signal(low, reset_less=True)
-        both = Signal(reset_less=True)  # a page and the request end in the same, last row
-        resumes = Signal(reset_less=True)
         tag = Signal.like(asked.tag, reset_less=True)
         attributes = {
             name: Signal.like(asked[name], name=name, reset_less=True) for name in ATTRIBUTES
@@ -106,7 +106,7 @@ class WriteIntake(wiring.Component):
         m.d.comb += [
             final.eq(self.rows_left == 0),
             page_ends.eq(~self.is_empty & ~self.is_cut & (self.page_rows_left == 0)),
-            is_first_of_two.eq(page_ends & final & both),
+            is_first_of_two.eq(page_ends & final & self.both),
             # Last piece; if the page ends here without the request, the packet is too short.
             ends.eq(Mux(final, ~is_first_of_two, ~page_ends | self.data.p.last) | self.is_empty),
             self.o.valid.eq(self.active & (self.is_empty | (self.data.valid & self.has_room))),
@@ -117,14 +117,14 @@ class WriteIntake(wiring.Component):
             self.o.p.has_row.eq(~self.is_empty),
             self.o.p.row.eq(self.row),
             self.o.p.final.eq(final),
-            self.o.p.most.eq(most),
+            self.o.p.most.eq(self.most),
             self.o.p.is_piece.eq(self.is_empty | page_ends | final | self.data.p.last),
             piece.page.eq(page),
             piece.page_number.eq(page_number),
-            piece.first.eq(first),
-            piece.last.eq(Mux(ends, end, ~C(0, PAGE_BITS))),
-            piece.shift.eq(Mux(resumes, turned, turned[:2])),
-            piece.prime.eq(resumes & turned.any()),
+            piece.first.eq(self.first),
+            piece.last.eq(Mux(ends, self.end, ~C(0, PAGE_BITS))),
+            piece.shift.eq(Mux(self.resumes, self.turned, self.turned[:2])),
+            piece.prime.eq(self.resumes & self.turned.any()),
             piece.end.eq(ends),
             piece.tag.eq(tag),
             *(piece[name].eq(value) for name, value in attributes.items()),
@@ -133,7 +133,7 @@ class WriteIntake(wiring.Component):
         m.d.comb += [
             after.eq(self.row + 1),
             # A row that has bytes of the next page as well is kept.
-            piece.free_to.eq(Mux(self.is_empty | (~ends & turned.any()), self.row, after)),
+            piece.free_to.eq(Mux(self.is_empty | (~ends & self.turned.any()), self.row, after)),
         ]
 
         taken = Signal()
@@ -152,7 +152,7 @@ class WriteIntake(wiring.Component):
                 self.page_rows_left.eq(self.page_rows_left - 1),
             ]
         with m.If(taken & page_ends):
-            m.d.sync += [page_number.eq(page_number + 1), first.eq(0), resumes.eq(1)]
+            m.d.sync += [page_number.eq(page_number + 1), self.first.eq(0), self.resumes.eq(1)]
             m.d.sync += self.is_cut.eq(is_first_of_two)
         will_drop = Signal()
         with m.If(self.dropping):
@@ -185,12 +185,12 @@ class WriteIntake(wiring.Component):
                 self.is_cut.eq(0),
                 page.eq(asked.address[PAGE_BITS:]),
                 page_number.eq(0),
-                first.eq(asked.address[:PAGE_BITS]),
-                end.eq(asked.address[:PAGE_BITS] + length_1),
-                turned.eq(asked.address[:low]),
-                most.eq(length_1[:low]),
-                both.eq(~asked.address[:low] < length_1[:low]),
-                resumes.eq(0),
+                self.first.eq(asked.address[:PAGE_BITS]),
+                self.end.eq(asked.address[:PAGE_BITS] + length_1),
+                self.turned.eq(asked.address[:low]),
+                self.most.eq(length_1[:low]),
+                self.both.eq(~asked.address[:low] < length_1[:low]),
+                self.resumes.eq(0),
                 tag.eq(asked.tag),
                 *(value.eq(asked[name]) for name, value in attributes.items()),
             ]

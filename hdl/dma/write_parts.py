@@ -1,4 +1,16 @@
-"""Interfaces between the parts of :class:`PcieWrite`."""
+"""Interfaces between the parts of :class:`PcieWrite`.
+
+:class:`WriteIntake`, :class:`WriteArbiter` and the store behind them know nothing of PCI Express:
+they tell of pieces of requests, cut at 4 KB, that are whole in the store. Whoever takes a piece
+
+- reads the client's rows from what the piece before had as ``free_to`` (0 after reset); how many,
+  ``first`` and ``last`` tell. A row with a page's end inside is read with both of its pieces;
+- counts the client's ``freed`` up as rows are read, and sets it to ``free_to`` at the end, also
+  of a piece without ``send``, which has to be taken all the same.
+
+The arbiter chooses a client in the cycle before it takes its row: its ``ready`` depends on
+no ``valid``, and a client that was not the last one chosen waits a cycle.
+"""
 
 from amaranth.lib import data
 
