@@ -27,7 +27,7 @@ __all__ = ["EndpointTransmit"]
 #: Rows that a queue needs beside those of its longest TLP: as many as leave, at the full rate,
 #: between a TLP's last beat and the moment in which its first row is free again.
 _ROWS_UNDER_WAY = 8
-#: Rows on the way from a queue's RAM to the packer, as in pcie.Egress: 3 keep a row a cycle going.
+#: Rows on the way from a queue's RAM to the packer: as many as keep a row a cycle going.
 _CARRIED_ROWS = 4
 
 
@@ -49,7 +49,7 @@ class EndpointTransmit(wiring.Component):
     dropped, also the rest of a TLP that goes on when the link is up again. ``o.valid`` falls
     within 2 cycles, also within a TLP.
 
-    Latency is 9 cycles from a TLP's last beat to its first one on ``o``, and 10 for a read.
+    Latency is 10 cycles from a TLP's last beat to its first one on ``o``, and 11 for a read.
     Throughput is a row in each cycle, from one queue or several: full beats of ``o`` while rows
     are full. Beats of reads are full while there are more than can leave.
 
@@ -71,7 +71,7 @@ class EndpointTransmit(wiring.Component):
     writes : In(stream.Signature(TlpBeatLayout(segment_count)))
         Posted TLPs; nullified ones are dropped. ``ready`` is registered, but for ``link_up``.
     answers : In(stream.Signature(TlpBeatLayout(segment_count)))
-        Completions, likewise.
+        Completions, likewise. Of both, a TLP longer than the longest is dropped.
     reads : In(stream.Signature(TlpHeaderLayout()))
         Non-posted requests without data, prefix or digest. ``ready`` is from registers.
     limits, infinite, scale, link_up : In
@@ -121,6 +121,7 @@ class EndpointTransmit(wiring.Component):
         self.queues = [
             SendQueue(
                 segment_count=segment_count,
+                longest=1 if c is TlpClass.NON_POSTED else longest,
                 rows=read_rows if c is TlpClass.NON_POSTED else rows,
                 count_bits=count_bits,
                 carries_data=c is not TlpClass.NON_POSTED,
@@ -131,6 +132,7 @@ class EndpointTransmit(wiring.Component):
         self.room = Signal(range(_CARRIED_ROWS + 1), init=_CARRIED_ROWS)
         self.write_place = Signal(range(2 * _CARRIED_ROWS))  # one bit more than the address: laps
         self.read_place = Signal(range(2 * _CARRIED_ROWS))
+        self.fetched = Signal(CLASS_COUNT)
         self.taken = Signal(CLASS_COUNT)
         super().__init__(
             {
@@ -240,10 +242,13 @@ class EndpointTransmit(wiring.Component):
     def _carry(self, m: Module, pieces: list, granted: Signal, is_down: Value) -> None:
         """Bring the row taken from its RAM to the packer."""
         taken, write_place, read_place = self.taken, self.write_place, self.read_place
+        fetched_lanes = Signal(self.segment_count)
         taken_lanes = Signal(self.segment_count)
         m.d.sync += [
-            taken.eq(granted),
-            taken_lanes.eq(select_one_hot(granted, [piece.p.valid for piece in pieces])),
+            self.fetched.eq(granted),
+            fetched_lanes.eq(select_one_hot(granted, [piece.p.valid for piece in pieces])),
+            taken.eq(self.fetched),
+            taken_lanes.eq(fetched_lanes),
         ]
         row = Signal(len(Value.cast(self.queues[0].segments)))
         m.d.comb += row.eq(
@@ -278,5 +283,6 @@ class EndpointTransmit(wiring.Component):
                 write_place.eq(0),
                 read_place.eq(0),
                 self.room.eq(_CARRIED_ROWS),
+                self.fetched.eq(0),
                 taken.eq(0),
             ]

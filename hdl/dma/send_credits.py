@@ -6,6 +6,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..pcie.credit_arithmetic import covers
 from ..pcie.port import DATA_CREDIT_BITS, HEADER_CREDIT_BITS
 from .send_parts import SendPartLayout, SendPieceLayout
 
@@ -14,22 +15,6 @@ __all__ = ["SendCredits"]
 #: A row has at most 4 headers, and 3 TLPs of a segment and one of 256 data credits.
 _HEADER_BITS = 3
 _DATA_BITS = 11
-
-
-def _covers(available: Value, spent: Value, need: Value) -> Value:
-    """Whether ``available`` is at least ``spent`` + ``need``, with one adder behind full adders.
-
-    With the complements a sum of three lacks 2, which is a carry into bit 1. Of neither of the two
-    is more than the top bit set, so any bit of ``available`` above that is enough for both.
-    """
-    width = max(len(spent), len(need))
-    a = available[:width]
-    b = ~(spent | Const(0, width))
-    c = ~(need | Const(0, width))
-    sums = a ^ b ^ c
-    carries = (a & b) | (a & c) | (b & c)
-    total = Cat(C(1, 1), sums[1:]) + Cat(C(1, 1), carries)
-    return available[width:].any() | total[width + 1]
 
 
 class SendCredits(wiring.Component):
@@ -118,18 +103,14 @@ class SendCredits(wiring.Component):
         moves = Signal()
         m.d.comb += [
             first_covered.eq(
-                _covers(self.headers, self.spend_headers, needs.first_begins)
-                & _covers(
-                    self.data,
-                    self.spend_data,
-                    needs.first_cost & needs.first_begins.replicate(9),
-                )
+                covers(self.headers, self.spend_headers, needs.first_begins)
+                & covers(self.data, self.spend_data, needs.first_cost)
             ),
             all_covered.eq(
-                _covers(self.headers, self.spend_headers, needs.headers)
-                & _covers(self.data, self.spend_data, needs.cost)
+                covers(self.headers, self.spend_headers, needs.headers)
+                & covers(self.data, self.spend_data, needs.cost)
             ),
-            whole.eq(~rest.any() | (all_covered & ~self.cut)),
+            whole.eq(~rest.any() | (all_covered & ~self.cut) if count > 1 else 1),
             moves.eq(held_valid & (self.o.ready | ~self.o.valid) & first_covered),
         ]
 
@@ -142,8 +123,9 @@ class SendCredits(wiring.Component):
                 left.eq(valid),
                 *self._needs(needs, self.i.p.lanes, valid),
             ]
-        with m.Elif(moves):
-            m.d.sync += [left.eq(rest), *self._needs(needs, held.lanes, rest)]
+        if count > 1:
+            with m.Elif(moves):
+                m.d.sync += [left.eq(rest), *self._needs(needs, held.lanes, rest)]
 
         piece = Signal(SendPieceLayout(count), reset_less=True)
         goes = Signal(count)
@@ -165,9 +147,7 @@ class SendCredits(wiring.Component):
         with m.If(moves):
             m.d.sync += [
                 self.spend_headers.eq(Mux(whole, needs.headers, needs.first_begins)),
-                self.spend_data.eq(
-                    Mux(whole, needs.cost, needs.first_cost & needs.first_begins.replicate(9))
-                ),
+                self.spend_data.eq(Mux(whole, needs.cost, needs.first_cost)),
             ]
         with m.If(self.clear):
             m.d.sync += [
@@ -189,7 +169,7 @@ class SendCredits(wiring.Component):
         cost = Const(0, 9)
         headers = Const(0, 1)
         for n in every:
-            first_cost = first_cost | (lanes[n].cost & leads[n].replicate(9))
+            first_cost = first_cost | (lanes[n].cost & (leads[n] & begins[n]).replicate(9))
             cost = cost + (lanes[n].cost & begins[n].replicate(9))
             headers = headers + begins[n]
         return [

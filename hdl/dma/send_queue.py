@@ -5,7 +5,6 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..memory import SimpleDualPortRam
 from ..pcie.tlp import TlpBeatLayout, TlpSegmentLayout, data_credits
 from .send_parts import SendPartLayout
 
@@ -18,7 +17,8 @@ class SendQueue(wiring.Component):
     A beat is a row. A row's part behind its last eop, its tail, waits for the rest of its TLP; the
     lanes in front of the tail do not. What is offered of a TLP is therefore followed by its other
     rows without a pause. A TLP that ends as nullified is never offered, and neither are segments
-    that follow no sop: the rest of a TLP that was cut off by ``clear``.
+    that follow no sop: the rest of a TLP that was cut off by ``clear``. A TLP of more rows than
+    ``longest`` is taken and dropped, too, so that it cannot fill the queue.
 
     Rows also wait for rows of another queue, the posted one: ``wait_for`` tells, of that queue,
     what has come, ``left`` what has gone, both as counts of rows with an eop modulo their width. A
@@ -38,8 +38,10 @@ class SendQueue(wiring.Component):
     ----------
     segment_count : int
         Segments a beat: 1, 2 or 4.
+    longest : int
+        Rows of the longest TLP, 1 or more.
     rows : int
-        Rows, 2 or more: of the longest TLP, and 8 more for the full rate.
+        Rows, more than ``longest``: 8 more for the full rate.
     count_bits : int
         Width of the counts: ``2**(count_bits - 1)`` exceeds the rows of both queues.
     carries_data : bool
@@ -62,7 +64,7 @@ class SendQueue(wiring.Component):
     take, take_last : In(1)
         Some of the oldest row that was offered goes now; it was its last.
     segments : Out(array of segment_count of TlpSegmentLayout)
-        That row, in the cycle after ``take``.
+        That row, in the second cycle after ``take``. Registered.
 
     Attributes
     ----------
@@ -70,6 +72,13 @@ class SendQueue(wiring.Component):
         State: rows written next, walked over next, offered next, taken next.
     room : Signal
         State: free rows.
+    is_open, open_place, walked_open, walked_open_place : Signal
+        State: a TLP goes on behind the row written last, and the row it begins in; the same of
+        the row walked over last.
+    stores : Signal
+        A row is written.
+    waits : Memory
+        What each row waits for.
 
     Raises
     ------
@@ -88,13 +97,18 @@ class SendQueue(wiring.Component):
     take_last: Signal
     segments: data.View
 
-    def __init__(self, *, segment_count: int, rows: int, count_bits: int, carries_data: bool):
+    def __init__(
+        self, *, segment_count: int, longest: int, rows: int, count_bits: int, carries_data: bool
+    ):
         beat = TlpBeatLayout(segment_count)
-        if rows < 2:
-            raise ValueError(f"rows must be 2 or more, not {rows!r}")
+        if longest < 1:
+            raise ValueError(f"longest must be 1 or more, not {longest!r}")
+        if rows <= longest:
+            raise ValueError(f"rows must be more than {longest}, not {rows!r}")
         if rows >= 1 << (count_bits - 1):
             raise ValueError(f"count_bits must be more than {rows} rows need, not {count_bits!r}")
         self.segment_count = segment_count
+        self.longest = longest
         self.rows = rows
         self.count_bits = count_bits
         self.carries_data = carries_data
@@ -120,6 +134,11 @@ class SendQueue(wiring.Component):
         self.room = Signal(range(rows + 1), init=rows)
         self.is_open = Signal()
         self.open_place = Signal(range(rows + 1))
+        self.walked_open = Signal()
+        self.walked_open_place = Signal(range(rows + 1))
+        self.stores = Signal()
+        layout = data.StructLayout({"wait_for": count_bits, "tail": 1, "begins": 1})
+        self.waits = Memory(shape=layout, depth=rows + 1, init=[])
 
     def elaborate(self, platform):
         m = Module()
@@ -134,9 +153,15 @@ class SendQueue(wiring.Component):
         tail = Signal(count)
         good = Signal(count)
         begins = Signal()
+        is_long = Signal()  # the row that comes is one too many
         sops = Cat(self.i.p.valid[n] & segments[n].sop for n in lanes)
         m.d.comb += [
-            live.eq(Cat(self.i.p.valid[n] & (self.is_open | sops[: n + 1].any()) for n in lanes)),
+            live.eq(
+                Cat(
+                    self.i.p.valid[n] & ((self.is_open & ~is_long) | sops[: n + 1].any())
+                    for n in lanes
+                )
+            ),
             eops.eq(live & Cat(segment.eop for segment in segments)),
             tail.eq(Cat(live[n] & ~eops[n:].any() for n in lanes)),
             begins.eq((tail & sops).any()),
@@ -150,21 +175,33 @@ class SendQueue(wiring.Component):
 
         takes = Signal()
         ended = Signal()
-        stores = Signal()
+        stores = self.stores
         m.d.comb += [
             self.i.ready.eq(self.room.any()),
             takes.eq(self.i.valid & self.i.ready),
-            ended.eq(takes & self.is_open & eops.any()),
+            ended.eq(takes & self.is_open & (eops.any() | is_long)),
             # The end of a TLP is a row, though it may have no lane: the walk has to see it.
             stores.eq(takes & ((good | tail).any() | ended)),
         ]
-        bad = Signal(self.rows + 1)
-        with m.If(takes & live.any()):
+        with m.If(takes & (live.any() | is_long)):
             m.d.sync += self.is_open.eq(tail.any())
+        open_rows = Signal(range(self.longest + 1))
+        with m.If(takes):
+            m.d.sync += [
+                open_rows.eq(Mux(begins, 1, open_rows + 1)),
+                is_long.eq(Mux(begins, self.longest == 1, open_rows == self.longest - 1)),
+            ]
         with m.If(takes & begins):
             m.d.sync += self.open_place.eq(self.write_place)
-        with m.If(ended):
-            m.d.sync += bad.bit_select(self.open_place, 1).eq(nullified[0])
+        m.submodules.verdicts = verdicts = Memory(shape=1, depth=self.rows + 1, init=[])
+        write_verdict = verdicts.write_port()
+        read_verdict = verdicts.read_port(domain="comb")
+        m.d.comb += [
+            write_verdict.en.eq(ended),
+            write_verdict.addr.eq(self.open_place),
+            write_verdict.data.eq(is_long | nullified[0]),
+            read_verdict.addr.eq(self.read_place),
+        ]
         with m.If(takes & good.any()):
             m.d.sync += self.came.eq(self.came + 1)
 
@@ -202,10 +239,13 @@ class SendQueue(wiring.Component):
             m.d.sync += self.write_place.eq(self._after(self.write_place))
 
         # The walk: the same view of the rows as the write side has, when their turn has come.
-        walked_open = Signal()
-        walked_open_place = Signal.like(self.open_place)
-        self._walk(m, stores, tail.any(), begins, walked_open, walked_open_place)
-        self._offer(m, read.data, bad, walked_open & (self.read_place == walked_open_place))
+        self._walk(m, stores, tail.any(), begins)
+        self._offer(
+            m,
+            read.data,
+            read_verdict.data,
+            self.walked_open & (self.read_place == self.walked_open_place),
+        )
 
         with m.If(self.clear):
             m.d.sync += [
@@ -220,7 +260,7 @@ class SendQueue(wiring.Component):
                 ),
                 self.room.eq(self.rows),
                 self.is_open.eq(0),
-                walked_open.eq(0),
+                self.walked_open.eq(0),
                 self.came.eq(0),
                 self.o.valid.eq(0),
             ]
@@ -235,42 +275,39 @@ class SendQueue(wiring.Component):
         layout = TlpSegmentLayout()
         skipped = 0 if self.carries_data else layout["data"].width
         kept = [Value.cast(segment)[skipped:] for segment in self.i.p.segments]
-        m.submodules.segments = ram = SimpleDualPortRam(
-            shape=count * (layout.size - skipped),
-            depth=self.rows + 1,
-            lane_count=1,
-            latency=1,
-            bypass=False,
-        )
-        m.d.comb += [
-            ram.write_lanes.eq(stores),
-            ram.write_address.eq(self.write_place),
-            ram.write_data.eq(Cat(kept)),
-            ram.read_en.eq(self.take),
-            ram.read_address.eq(self.free_place),
-        ]
         size = layout.size - skipped
+        # A row is never read while it is written. In small RAMs it would take most of the logic.
+        m.submodules.segments = memory = Memory(
+            shape=count * size,
+            depth=self.rows + 1,
+            init=[],
+            attrs={"no_rw_check": "1", "ram_style": "block"},
+        )
+        write = memory.write_port()
+        read = memory.read_port(domain="comb")
+        row = Signal(count * size, reset_less=True)
+        registered = Signal.like(row)  # a block RAM's output is late
+        m.d.sync += registered.eq(row)
+        m.d.comb += [
+            write.en.eq(stores),
+            write.addr.eq(self.write_place),
+            write.data.eq(Cat(kept)),
+            read.addr.eq(self.free_place),
+        ]
+        with m.If(self.take):
+            m.d.sync += row.eq(read.data)
         for n in range(count):
             m.d.comb += Value.cast(self.segments[n])[skipped:].eq(
-                ram.read_data[n * size : (n + 1) * size]
+                registered[n * size : (n + 1) * size]
             )
         with m.If(self.take & self.take_last):
             m.d.sync += self.free_place.eq(self._after(self.free_place))
 
-    def _walk(
-        self,
-        m: Module,
-        stores: Value,
-        has_tail: Value,
-        begins: Value,
-        walked_open: Signal,
-        walked_open_place: Signal,
-    ) -> None:
+    def _walk(self, m: Module, stores: Value, has_tail: Value, begins: Value) -> None:
         """Go on to the next row when what it waits for has left."""
-        layout = data.StructLayout({"wait_for": self.count_bits, "tail": 1, "begins": 1})
-        m.submodules.waits = memory = Memory(shape=layout, depth=self.rows + 1, init=[])
-        write = memory.write_port()
-        read = memory.read_port(domain="comb")
+        m.submodules.waits = self.waits
+        write = self.waits.write_port()
+        read = self.waits.read_port(domain="comb")
         behind = Signal(self.count_bits)
         m.d.comb += [
             write.en.eq(stores),
@@ -284,12 +321,12 @@ class SendQueue(wiring.Component):
         with m.If((self.walk_place != self.write_place) & ~behind[-1]):
             m.d.sync += [
                 self.walk_place.eq(self._after(self.walk_place)),
-                walked_open.eq(read.data.tail),
+                self.walked_open.eq(read.data.tail),
             ]
             with m.If(read.data.begins):
-                m.d.sync += walked_open_place.eq(self.walk_place)
+                m.d.sync += self.walked_open_place.eq(self.walk_place)
 
-    def _offer(self, m: Module, row: data.View, bad: Signal, waits: Value) -> None:
+    def _offer(self, m: Module, row: data.View, bad: Value, waits: Value) -> None:
         """Offer the next row, or of one whose tail waits what is in front of it."""
         part = Signal(SendPartLayout(self.segment_count), reset_less=True)
         m.d.comb += self.o.payload.eq(part)
@@ -297,7 +334,7 @@ class SendQueue(wiring.Component):
         dropped_before = Signal()
         drops = Signal()
         offered = Signal(self.segment_count)
-        m.d.comb += drops.eq(Mux(row.begins, bad.bit_select(self.read_place, 1), dropped_before))
+        m.d.comb += drops.eq(Mux(row.begins, bad, dropped_before))
         tail = row.tail & ~drops.replicate(self.segment_count)
         front = row.good & ~is_split.replicate(self.segment_count)
         m.d.comb += offered.eq(Mux(waits, front, front | tail))

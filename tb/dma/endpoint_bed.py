@@ -21,6 +21,7 @@ from ..stream.stream_port import never
 
 __all__ = [
     "AMPLE",
+    "ENOUGH",
     "MAX_PAYLOAD_DWORDS",
     "SEGMENT_COUNT",
     "EndpointBed",
@@ -35,6 +36,8 @@ __all__ = [
 SEGMENT_COUNT = int(os.environ["SEGMENT_COUNT"])
 MAX_PAYLOAD_DWORDS = int(os.environ["MAX_PAYLOAD_BYTES"]) // 4
 AMPLE = (Credits(120, 2000), Credits(120, 2000), Credits(120, 2000))
+#: Headers or data are short, whichever is used up first: data are two of the longest payloads.
+ENOUGH = tuple(Credits(6, MAX_PAYLOAD_DWORDS // 2) for _ in TlpClass)
 
 
 def _common(options: dict[str, Any]) -> dict[str, Any]:
@@ -180,6 +183,7 @@ class EndpointBed:
         self.link.sink.continuous = True
         self.completions = self._sink("completions", completion_stall)
         self.requests = self._sink("requests", request_stall)
+        self._spoiled: list[Tlp] = []
         self.cheats = False  # what the partner sends has no credits
         self._was_up = False
 
@@ -250,8 +254,14 @@ class EndpointBed:
                 tlps.append(completion(random.choice([0, dwords]), **options))
         return tlps
 
+    def send_spoiled(self, tlp: Tlp, lanes: Sequence[int | None]) -> None:
+        """Let the partner send ``lanes``, which are malformed, for the credits of ``tlp``."""
+        self._spoiled.append(tlp)
+        self.link.source.queue(tlp, lanes, cheat=False)
+
     def _received(self, tlp: Tlp) -> None:
-        if not tlp.nullified and not self.cheats:
+        is_spoiled = any(tlp is each for each in self._spoiled)
+        if not (tlp.nullified or is_spoiled or self.cheats):
             self.model.receive(tlp)
 
     def _sent(self, tlp: Tlp) -> None:

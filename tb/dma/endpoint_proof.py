@@ -46,7 +46,7 @@ class _Rows(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.queue = queue = SendQueue(
-            segment_count=1, rows=_ROWS, count_bits=_COUNT_BITS, carries_data=False
+            segment_count=1, longest=2, rows=_ROWS, count_bits=_COUNT_BITS, carries_data=False
         )
         wiring.connect(m, wiring.flipped(self.i), queue.i)
         m.d.comb += [
@@ -95,6 +95,149 @@ class _Rows(wiring.Component):
         return m
 
 
+class _Order(wiring.Component):
+    """A queue behind posted rows, of which ``ahead`` have come and not gone.
+
+    A row's ``debt`` is how many of them had come before it and have not gone; below 0 it counts on
+    what has gone since, so that it tells of counts that go round. The walk passes no row that has
+    a debt. A TLP is offered when the walk has passed all of its rows.
+    """
+
+    i: stream.Interface
+    comes: Signal
+    goes: Signal
+    ready: Signal
+    clear: Signal
+
+    def __init__(self):
+        bits = ("comes", "goes", "ready", "clear")
+        super().__init__({"i": In(stream.Signature(TlpBeatLayout(1)))} | dict.fromkeys(bits, In(1)))
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.queue = queue = SendQueue(
+            segment_count=1, longest=2, rows=_ROWS, count_bits=_COUNT_BITS, carries_data=False
+        )
+        wiring.connect(m, wiring.flipped(self.i), queue.i)
+
+        ahead = Signal(range(_ROWS + 1))
+        left = Signal(_COUNT_BITS)
+        comes = Signal()
+        goes = Signal()
+        m.d.comb += [
+            comes.eq(self.comes & (ahead != _ROWS)),
+            goes.eq(self.goes & ahead.any()),
+            queue.wait_for.eq(left + ahead),
+            queue.left.eq(left),
+            queue.clear.eq(self.clear),
+            queue.o.ready.eq(self.ready),
+        ]
+        m.d.sync += [
+            ahead.eq(ahead + comes - goes),
+            left.eq(left + goes),
+            # What is accepted is taken in the next cycle.
+            queue.take.eq(queue.o.valid & self.ready),
+            queue.take_last.eq(queue.o.p.last),
+        ]
+        with m.If(self.clear):
+            m.d.sync += [ahead.eq(0), left.eq(0), queue.take.eq(0)]
+
+        def distance(place: Value) -> Value:
+            free = queue.free_place
+            return Mux(place >= free, place - free, place + (_ROWS + 1) - free)
+
+        # Of each row: how many are in front of it, what it waits for, its debt.
+        debts = [Signal(signed(_COUNT_BITS + 1), name=f"debt_{n}") for n in range(_ROWS + 1)]
+        distances = [Signal(range(_ROWS + 1), name=f"distance_{n}") for n in range(_ROWS + 1)]
+        waits = []
+        for n, debt in enumerate(debts):
+            port = queue.waits.read_port(domain="comb")
+            waits.append(port.data)
+            m.d.comb += [port.addr.eq(n), distances[n].eq(distance(Const(n)))]
+            with m.If(queue.stores & (queue.write_place == n)):
+                m.d.sync += debt.eq(ahead - goes)
+            with m.Elif(goes & (debt > -_ROWS)):
+                m.d.sync += debt.eq(debt - 1)
+        used = Signal(range(_ROWS + 1))
+        walked = Signal.like(used)
+        read = Signal.like(used)
+        begun = Signal.like(used)
+        m.d.comb += [
+            used.eq(distance(queue.write_place)),
+            walked.eq(distance(queue.walk_place)),
+            read.eq(distance(queue.read_place)),
+            begun.eq(distance(queue.walked_open_place)),
+        ]
+
+        # A TLP of which a row was read, and not the last one.
+        within = Signal()
+        reads = Signal()
+        m.d.comb += reads.eq(
+            (self.ready | ~queue.o.valid)
+            & (read != walked)
+            & ~(queue.walked_open & (read == begun))
+        )
+        for n, row in enumerate(waits):
+            with m.If(reads & (queue.read_place == n)):
+                m.d.sync += within.eq(row.tail)
+        with m.If(self.clear):
+            m.d.sync += within.eq(0)
+
+        segment = self.i.p.segments[0]
+        is_begin = self.i.valid & self.i.p.valid & segment.sop
+        taken = queue.take & queue.take_last
+        facts: list[tuple[Value, str]] = [
+            (queue.room == _ROWS - used, "rows are counted"),
+            (read == taken + (queue.o.valid & queue.o.p.last), "each row is read once"),
+            ((read <= walked) & (walked <= used), "rows have an order"),
+            (~queue.walked_open | ((read <= begun) & (begun < walked)), "waits for its end"),
+            (walked.any() | ~queue.walked_open, "an open TLP is here"),
+            (used.any() | ~queue.is_open, "an open TLP is here"),
+            *((place <= _ROWS, "there is this place") for place in self._places(queue)),
+        ]
+        ends = []
+        for n, (row, debt, at) in enumerate(zip(waits, debts, distances, strict=True)):
+            behind, next_debt = waits[(n + 1) % len(waits)], debts[(n + 1) % len(waits)]
+            pending = (at >= walked) & (at < used)
+            here = at < used
+            after = at + 1
+            ends.append((at >= read) & (at < walked) & ~row.tail)
+            facts += [
+                (~pending | (row.wait_for == (left + debt)[:_COUNT_BITS]), "waits for its debt"),
+                (~pending | (debt <= ahead), "owes no more than there are"),
+                (~pending | (debt + (_ROWS - 1) >= at - walked), "is looked at soon"),
+                (~pending | (after >= used) | (debt <= next_debt), "the next one owes more"),
+                ((at >= walked) | (debt <= 0), "passed a posted row"),
+                (~here | ~row.begins | row.tail, "begins in the tail"),
+                (
+                    ~here
+                    | (after >= used)
+                    | (behind.tail & ~behind.begins == row.tail & behind.tail),
+                    "a TLP goes on in the next row",
+                ),
+                (~here | (after != used) | (row.tail == queue.is_open), "is open"),
+                ((at >= walked) | (after != walked) | (row.tail == queue.walked_open), "is open"),
+                (
+                    ~queue.walked_open
+                    | (at < begun)
+                    | (at >= walked)
+                    | (row.tail & (row.begins == (at == begun))),
+                    "the open TLP's rows",
+                ),
+                ((at != read) | ~here | within | ~row.tail | row.begins, "is read from its begin"),
+            ]
+        facts.append((~within | Cat(ends).any(), "offered before its end was seen"))
+        with m.If(~ResetSignal()):
+            m.d.comb += [
+                Assume(~(is_begin & queue.is_open), "well-formed TLPs"),
+                *(Assert(fact, text) for fact, text in facts),
+            ]
+        return m
+
+    def _places(self, queue: SendQueue) -> list[Signal]:
+        return [queue.write_place, queue.walk_place, queue.read_place, queue.free_place]
+
+
 class _Carried(wiring.Component):
     """A transmit side, whatever it sends: rows on the way to the packer have a place there."""
 
@@ -133,7 +276,11 @@ class _Carried(wiring.Component):
         carried = transmit.write_place - transmit.read_place
         with m.If(~ResetSignal()):
             m.d.comb += Assert(
-                transmit.room + carried[: len(transmit.write_place)] + transmit.taken.any() == 4,
+                transmit.room
+                + carried[: len(transmit.write_place)]
+                + transmit.fetched.any()
+                + transmit.taken.any()
+                == 4,
                 "a row has no place",
             )
         return m
@@ -141,5 +288,6 @@ class _Carried(wiring.Component):
 
 PROOFS = [
     Proof("dma.Endpoint/no row is written before it is free", _Rows, depth=3),
+    Proof("dma.Endpoint/nothing passes posted rows", _Order, depth=2),
     Proof("dma.Endpoint/rows on the way have a place", _Carried, depth=2),
 ]

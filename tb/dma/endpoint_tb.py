@@ -6,14 +6,15 @@ Environment: ``SEGMENT_COUNT``, ``MAX_PAYLOAD_BYTES``.
 import random
 
 import cocotb
-from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.triggers import ClockCycles
 
 from sim.pcie.tlp import Tlp, TlpClass
 
-from ..pcie.segments import changed, to_segments
+from ..pcie.segments import to_segments
 from ..pcie.switch_port import Credits
 from ..stream import chance
 from .endpoint_bed import (
+    ENOUGH,
     MAX_PAYLOAD_DWORDS,
     SEGMENT_COUNT,
     EndpointBed,
@@ -24,9 +25,6 @@ from .endpoint_bed import (
     some_dwords,
     write,
 )
-
-#: Headers or data are short, whichever is used up first: data are two of the longest payloads.
-ENOUGH = tuple(Credits(6, MAX_PAYLOAD_DWORDS // 2) for _ in range(3))
 
 
 @cocotb.test(timeout_time=2000, timeout_unit="us")
@@ -162,26 +160,6 @@ async def a_client_that_pauses_within_a_tlp_holds_up_its_class_only(dut, slow):
     await bed.drain()
 
 
-@cocotb.test(timeout_time=1000, timeout_unit="us")
-@cocotb.parametrize(client_stall=[0.0, 0.3])
-async def what_is_taken_back_is_not_sent_and_costs_nothing(dut, client_stall):
-    """Nullified TLPs between good ones, whole or given up before their end, on few credits."""
-    bed = EndpointBed(dut, limits=ENOUGH, client_stall=client_stall, client_gap=client_stall)
-    await bed.begin()
-    good = 0
-    for tlp in bed.mixed(600):
-        if tlp.tlp_class == TlpClass.NON_POSTED or random.random() < 0.6:
-            bed.hand_over(tlp)
-            good += 1
-        else:
-            lanes = to_segments(tlp)[: random.randint(1, tlp.segments)]
-            lanes[-1] = changed(lanes[-1], eop=1, nullified=1)
-            source = bed.writes if tlp.tlp_class == TlpClass.POSTED else bed.answers
-            source.send_lanes(lanes)
-    await bed.drain()
-    assert len(bed.sent) == good
-
-
 @cocotb.test(timeout_time=2000, timeout_unit="us")
 @cocotb.parametrize(request_stall=[0.0, 0.5], completion_stall=[0.0, 0.5])
 async def everything_received_is_handed_on(dut, request_stall, completion_stall):
@@ -245,112 +223,3 @@ async def a_stalled_output_keeps_all_that_has_credits_and_holds_up_the_other_in_
     is_stuck = False
     await bed.drain()
     assert len(bed.handed_on) == 300 + kept
-
-
-@cocotb.test(timeout_time=1000, timeout_unit="us")
-async def what_is_wrong_is_counted_and_dropped(dut):
-    """Malformed, without credits, nullified: each is counted once, and nothing else is lost."""
-    counts = dict.fromkeys(("malformed", "overflow", "nullified"), 0)
-    is_stuck = False
-    bed = EndpointBed(dut, request_stall=lambda: is_stuck)
-    await bed.begin()
-
-    async def count() -> None:
-        while True:
-            await RisingEdge(dut.clk)
-            for name in counts:
-                counts[name] += int(dut[name].value)
-
-    cocotb.start_soon(count())
-    for _ in range(20):
-        bed.link.send(completion(some_dwords()))
-        bed.link.send(write(some_dwords()).with_changes(nullified=True))
-        bed.link.send(write(some_dwords()))
-        wrong = to_segments(write(3))
-        bed.link.send_lanes([changed(wrong[0], header__length=2)])
-        bed.link.consume(TlpClass.POSTED, 1, 1)
-        await ClockCycles(dut.clk, 40)
-    await bed.drain()
-    is_stuck = True
-    bed.link.source.read_credits()
-    for _ in range(bed.link.source.available(TlpClass.POSTED).headers):
-        bed.link.send(write(1))
-    await ClockCycles(dut.clk, 200)
-    bed.cheats = True
-    for _ in range(5):
-        bed.link.send(write(some_dwords()), cheat=True)
-    await ClockCycles(dut.clk, 200)
-    is_stuck = False
-    await bed.drain()
-    assert counts == {"malformed": 20, "overflow": 5, "nullified": 20}
-
-
-@cocotb.test(timeout_time=3000, timeout_unit="us")
-@cocotb.parametrize(client_stall=[0.0, 0.3])
-async def the_link_goes_down_and_up_in_the_middle_of_everything(dut, client_stall):
-    """Forget what was there, hold up no client, and begin the next link as new."""
-    bed = EndpointBed(dut, limits=ENOUGH, client_stall=client_stall, client_gap=client_stall)
-    await bed.begin()
-    for _ in range(25):
-        for tlp in bed.mixed(100):
-            bed.hand_over(tlp)
-            bed.link.send(anything())
-        await ClockCycles(dut.clk, random.randint(5, 600))
-        await bed.interrupt(random.choice([4, 5, 6, 40, 1000]))
-    await bed.drain(60000)
-    for _ in range(2):
-        before = len(bed.sent), len(bed.handed_on)
-        for tlp in bed.mixed(100):
-            bed.hand_over(tlp)
-            bed.link.send(tlp)
-        await bed.drain()
-        assert (len(bed.sent), len(bed.handed_on)) == (before[0] + 100, before[1] + 100)
-
-
-@cocotb.test(timeout_time=1000, timeout_unit="us")
-async def without_a_link_clients_are_not_held_up(dut):
-    """Everything is taken at the full rate, and dropped."""
-    bed = EndpointBed(dut)
-    await bed.begin()
-    bed.link.link(False)
-    await ClockCycles(dut.clk, 4)
-    for source in (bed.writes, bed.answers):
-        source.restart()
-    for tlp in bed.mixed(300):
-        bed.hand_over(tlp)
-    while not bed.is_idle:
-        await ClockCycles(dut.clk, 1)
-    for source in (bed.writes, bed.answers):
-        assert source.span == source.beats
-    bed.link.link()
-    await ClockCycles(dut.clk, 20)
-    for tlp in bed.mixed(100):
-        bed.hand_over(tlp)
-    await bed.drain()
-    assert len(bed.sent) == 100
-
-
-@cocotb.test(timeout_time=1000, timeout_unit="us")
-async def reset_in_the_middle_leaves_nothing(dut):
-    """After a reset within TLPs of both ways, it is as new."""
-    bed = EndpointBed(dut)
-    await bed.begin()
-    for tlp in bed.mixed(200):
-        bed.hand_over(tlp)
-        bed.link.send(tlp)
-    await ClockCycles(dut.clk, 100)
-    dut.rst.value = 1
-    await ClockCycles(dut.clk, 1)
-    bed.forget()
-    await ClockCycles(dut.clk, 2)
-    dut.rst.value = 0
-    bed.sent.clear()
-    bed.handed_on.clear()
-    await ClockCycles(dut.clk, 6)
-    bed.link.link()
-    await ClockCycles(dut.clk, 12)
-    for tlp in bed.mixed(200):
-        bed.hand_over(tlp)
-        bed.link.send(tlp)
-    await bed.drain()
-    assert (len(bed.sent), len(bed.handed_on)) == (200, 200)

@@ -22,7 +22,8 @@ DEFAULT = ((32, 256), (32, 32), (64, 512))
         pytest.param(4, 4096, DEFAULT, marks=pytest.mark.long),
     ],
 )
-def test_endpoint(segment_count, max_payload_bytes, credits, run_dir):
+@pytest.mark.parametrize("testbench", ["endpoint", "endpoint_faults"])
+def test_endpoint(segment_count, max_payload_bytes, credits, testbench, run_dir):
     simulate(
         Endpoint(
             segment_count=segment_count,
@@ -31,7 +32,7 @@ def test_endpoint(segment_count, max_payload_bytes, credits, run_dir):
             quantum_rows=8,
         ),
         name="endpoint",
-        testbench="tb.dma.endpoint_tb",
+        testbench=f"tb.dma.{testbench}_tb",
         run_dir=run_dir,
         env={"SEGMENT_COUNT": segment_count, "MAX_PAYLOAD_BYTES": max_payload_bytes},
     )
