@@ -124,6 +124,7 @@ class RequesterBed:
     async def reset(self) -> None:
         """Reset the device in mid-traffic, and forget everything."""
         self.dut.rst.value = 1
+        self.dut.delivered__valid.value = self.dut.out.value = 0
         for _ in range(3):
             for client in self.clients:
                 client.flush()

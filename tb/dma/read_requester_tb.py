@@ -1,4 +1,7 @@
-"""cocotb testbench of hdl.dma.ReadRequester."""
+"""cocotb testbench of hdl.dma.ReadRequester.
+
+With ``LENGTH`` in the environment, what is random lasts as many times as long.
+"""
 
 import os
 import random
@@ -17,6 +20,7 @@ SIZES = {
 }
 CLIENTS = SIZES["client_count"]
 TAGS = SIZES["tag_count"]
+LENGTH = int(os.environ.get("LENGTH", "1"))
 SHORT = [0, 1, 3, 64, 200, 1000]
 
 
@@ -37,7 +41,7 @@ async def aligned_read_of_4096_at_mrrs_4096_is_one_read(dut):
     assert bed.headers == bed.issues == 4096 // SIZES["slot_bytes"]
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@cocotb.test(timeout_time=2 * LENGTH, timeout_unit="ms")
 @cocotb.parametrize(header_stall=[0.0, 0.6], end_chance=[0.05, 1.0], client_pause=[0.0, 0.9])
 async def random_reads(dut, header_stall, end_chance, client_pause):
     """Any requests; completions in any order, deliveries in that of each client."""
@@ -45,7 +49,7 @@ async def random_reads(dut, header_stall, end_chance, client_pause):
         dut, **SIZES, code=random.randrange(6), client_pause=client_pause
     ).begin()
     bed.header_stall, bed.end_chance = header_stall, end_chance
-    for _ in range(20):
+    for _ in range(20 * LENGTH):
         for client in range(CLIENTS):
             bed.send(client, random_request([*SHORT, 5000]))
     await bed.finish()
@@ -120,19 +124,25 @@ async def blocked_clients_hold_up_no_other(dut):
     await bed.finish()
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.test(timeout_time=5 * LENGTH, timeout_unit="ms")
 @cocotb.parametrize(header_stall=[0.0, 0.5], fail_stall=[0.0, 0.9])
 async def errors_at_random(dut, header_stall, fail_stall):
-    """Lost reads and a link that comes and goes; every request is answered, no tag is lost."""
+    """Lost reads, a link that comes and goes, clients to whom nothing is delivered for a while.
+
+    Every request is answered, and no tag is lost.
+    """
     bed = await RequesterBed(dut, **SIZES, timeout=24 * TAGS, client_pause=0.2).begin()
     bed.header_stall, bed.fail_stall = header_stall, fail_stall
     bed.delivery_stall, bed.loss = 0.3, 0.1
-    for _ in range(25):
+    for _ in range(25 * LENGTH):
         send_some(bed, 8)
         bed.end_chance = random.choice([0.05, 0.5, 1.0])
         bed.link_up = random.random() < 0.7
+        bed.in_order = random.random() < 0.5
+        blocked = random.choice([0, 0, 0, random.randrange(CLIENTS)])
+        bed.blocked_clients = set(random.sample(range(CLIENTS), blocked))
         await bed.cycles(random.choice([1, 3, 20, 100, 500]))
-    bed.link_up = True
+    bed.link_up, bed.blocked_clients = True, set()
     await bed.finish()
     assert set.union(*bed.statuses) == {OK, TIMEOUT, LINK_DOWN}
     await bed.cycles(70 * TAGS)

@@ -29,6 +29,38 @@ def test_read_requester(changes, run_dir):
     )
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("clients", "segments", "tags", "slot", "reserve"),
+    [
+        (1, 1, 4, 128, 4),
+        (2, 1, 6, 1024, 3),
+        (3, 4, 22, 256, 2),
+        (7, 2, 100, 2048, 14),
+        (16, 2, 16, 4096, 1),
+        (16, 4, 1024, 512, 16),
+        (5, 1, 1000, 128, 1),
+    ],
+)
+def test_long_campaign(clients, segments, tags, slot, reserve, run_dir):
+    """Ten times as much of what is random, at sizes from the least to the greatest."""
+    sizes = {
+        "client_count": clients,
+        "segment_count": segments,
+        "tag_count": tags,
+        "slot_bytes": slot,
+        "reserve": reserve,
+    }
+    simulate(
+        ReadRequester(**sizes),
+        name="read_requester",
+        testbench="tb.dma.read_requester_tb",
+        run_dir=run_dir,
+        env={"LENGTH": 10} | {name.upper(): value for name, value in sizes.items()},
+        seed=2,
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
