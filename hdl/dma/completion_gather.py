@@ -60,6 +60,8 @@ class CompletionGather(wiring.Component):
     ----------
     rest : Signal
         State: lanes in which a TLP, or its part in this beat, begins that has not left.
+    members : list of Signal
+        State: lanes of the beat that belong to the TLP that begins in lane n.
     late : Signal
         State, one-hot: bank that is written one cycle late in this cycle.
 
@@ -102,6 +104,10 @@ class CompletionGather(wiring.Component):
         )
         self.is_open = Signal()
         self.rest = Signal(segment_count)
+        self.members = [
+            Signal(segment_count, name=f"held_member_{n}", reset_less=True)
+            for n in range(segment_count)
+        ]
         self.late = Signal(segment_count)
 
     def elaborate(self, platform):
@@ -131,7 +137,6 @@ class CompletionGather(wiring.Component):
                     m, accepts, f"clash_{a}_{b}", (banks[a] & banks[b]).any() | both
                 )
         held_banks = [self._keep(m, accepts, f"banks_{n}", banks[n]) for n in range(count)]
-        held_members = [self._keep(m, accepts, f"member_{n}", members[n]) for n in range(count)]
         held_starts = self._keep(m, accepts, "starts", starts)
         held_ends = self._keep(m, accepts, "ends", ends)
         held_final = self._keep(m, accepts, "final", final)
@@ -159,7 +164,7 @@ class CompletionGather(wiring.Component):
             all_leave.eq(~stays.any()),
             self.o.valid.eq(
                 Cat(
-                    Cat(leaves[part] & held_members[part][n] for part in range(n + 1)).any()
+                    Cat(leaves[part] & self.members[part][n] for part in range(n + 1)).any()
                     for n in range(count)
                 )
             ),
@@ -176,6 +181,8 @@ class CompletionGather(wiring.Component):
         ]
         with m.If(accepts):
             m.d.sync += self.rest.eq(Cat(member.any() for member in members))
+            for held, member in zip(self.members, members, strict=True):
+                m.d.sync += held.eq(member)
         return m
 
     def _keep(self, m: Module, accepts: Value, name: str, value: Value) -> Signal:

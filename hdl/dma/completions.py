@@ -11,6 +11,7 @@ from .completion_check import CompletionCheck
 from .completion_gather import CompletionGather
 from .completion_parts import TagAskedLayout, begun_count
 from .completion_store import CompletionStore
+from .limits import check_slot_bytes, check_tag_count
 from .parts import TagDoneLayout, TagEndedLayout, row_bytes_of
 
 __all__ = ["Completions"]
@@ -40,7 +41,7 @@ class Completions(wiring.Component):
     where a completion ends beyond the last bank of a full beat, and the next one begins in the
     bank where that end lies.
 
-    Latency from the last beat of a read to ``done`` is 7 cycles. Throughput is 1 beat per cycle,
+    Latency from the last beat of a read to ``done`` is 6 cycles. Throughput is 1 beat per cycle,
     and 1 row read per cycle.
 
     Specification: this docstring, on the rules of :class:`TlpBeatLayout`; PCI Express Base
@@ -98,6 +99,8 @@ class Completions(wiring.Component):
 
     def __init__(self, *, segment_count: int, tag_count: int, slot_bytes: int):
         beat = TlpBeatLayout(segment_count)
+        check_tag_count(tag_count)
+        check_slot_bytes(slot_bytes)
         sizes = {
             "segment_count": segment_count,
             "tag_count": tag_count,

@@ -25,6 +25,7 @@ from .completions_bed import (
     CompletionsBed,
     random_read,
 )
+from .host_completions import HostMemory
 
 # With one segment a beat there is no idle lane within one.
 CUTS = ["sop", "orphans", *(["idle"] if SEGMENT_COUNT > 1 else [])]
@@ -157,6 +158,31 @@ async def every_alignment_at_both_ends(dut, choose):
         tag = (tag + 1) % TAG_COUNT
     await bed.drain()
     assert all(ended.end == ReadEnd.OK for ended in bed.told)
+
+
+@cocotb.test(timeout_time=1000, timeout_unit="us")
+@cocotb.parametrize(rcb_128=[False, True], split=[False, True])
+async def a_root_complexes_completions_bring_its_memory(dut, rcb_128, split):
+    """Each read gets its bytes, however cocotbext-pcie splits them at any Max_Payload_Size."""
+    bed = await attach(dut)
+    memory = random.randbytes(0x4000)
+    for max_payload in range(6):
+        host = HostMemory(memory, REQUESTER, max_payload=max_payload, rcb_128=rcb_128, split=split)
+        for _ in range(30):
+            tag = random.randrange(TAG_COUNT)
+            while not bed.is_free(tag):
+                await RisingEdge(dut.clk)
+            address, length = random_read()
+            address %= len(memory)
+            await bed.ask(tag, address, length)
+            await bed.settle()
+            for tlp in host.read(tag, address, length):
+                bed.send(tlp)
+    await bed.drain()
+    assert len(bed.told) == 180
+    for ended in bed.told:
+        assert ended.end == ReadEnd.OK
+        assert ended.data == memory[ended.address : ended.address + len(ended.data)]
 
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
