@@ -112,9 +112,11 @@ class StreamSource(StreamPort):
                 if not self.ready.value:
                     continue
                 self._count()
-            self.offered = bool(self.values) and not self.pause()
-            self.valid.value = int(self.offered)
-            if self.offered:
+            offered = bool(self.values) and not self.pause()
+            if offered != self.offered:  # writing a signal is what costs time
+                self.offered = offered
+                self.valid.value = int(offered)
+            if offered:
                 self.payload.value = self.values.popleft()
 
 
@@ -158,7 +160,9 @@ class StreamSink(StreamPort):
                 "payload changed or was taken back before it was accepted"
             )
             self.refused = None if accepted else offered
-            self.ready.value = int(not self.pause())
+            ready = not self.pause()
+            if ready != accepted:
+                self.ready.value = int(ready)
             if offered is not None and accepted:
                 self._count()
                 self.accept(offered)
