@@ -55,6 +55,8 @@ class DmaBed:
         How many memory reads the host answers otherwise than it should.
     stall : float
         How often each stream pauses.
+    read_code, payload_code : int
+        Max_Read_Request_Size and Max_Payload_Size, as ``max_request`` and ``max_payload``.
 
     Attributes
     ----------
@@ -64,12 +66,21 @@ class DmaBed:
         How many there were of each kind.
     """
 
-    def __init__(self, dut: Any, *, timeout: int, spoil: float, stall: float, read_code: int = 2):
+    def __init__(
+        self,
+        dut: Any,
+        *,
+        timeout: int,
+        spoil: float,
+        stall: float,
+        read_code: int,
+        payload_code: int,
+    ):
         self.dut = dut
         self.times = Times(timeout, TAG_COUNT)
         self.host = ErrorHost(times=self.times, max_payload_bytes=MAX_PAYLOAD_BYTES, spoil=spoil)
         self.block_bytes = min(SLOT_BYTES, 128 << read_code)
-        self.payload_bytes = 256
+        self.payload_bytes = min(MAX_PAYLOAD_BYTES, 128 << payload_code)
         self.answered = 0
         self.statuses: dict[str, int] = {}
         self.events = dict.fromkeys((*_FAILURES, "unexpected", "malformed", "nullified"), 0)
@@ -100,7 +111,7 @@ class DmaBed:
         self.requests = TlpTaker(dut, "requests", SEGMENT_COUNT, pause=Stalls(stall))
         self.requests.on_tlp = self._requested
         self.answers = TlpSource(dut, "answers", SEGMENT_COUNT, pause=chance(stall))
-        dut.max_request.value, dut.max_payload.value = read_code, 1
+        dut.max_request.value, dut.max_payload.value = read_code, payload_code
         dut.requester.value, dut.timeout.value = REQUESTER, timeout
 
     @property

@@ -8,6 +8,7 @@ import cocotb
 from cocotb.triggers import ClockCycles
 
 from sim.dma import ReadRequest
+from sim.pcie.tlp import TlpClass
 
 from .dma_bed import CLIENTS, SLOT_BYTES, TAG_COUNT, DmaBed
 from .write_bed import random_write
@@ -46,6 +47,14 @@ def _ask(bed: DmaBed, client: int) -> None:
     bed.write(client, replace(write, length=length, data=data if length else b"", error=error))
 
 
+async def _starve(bed: DmaBed) -> None:
+    """Give no credits of one class for a while."""
+    flow = random.choice(list(TlpClass))
+    bed.port.starve(flow)
+    await ClockCycles(bed.dut.clk, random.randrange(300))
+    bed.port.feed()
+
+
 async def _until_answered(bed: DmaBed, *, most: int) -> None:
     """Wait until at most ``most`` requests are open; complain when nothing happens."""
     answered, since = bed.answered, bed.cycle
@@ -74,7 +83,9 @@ async def _settle(bed: DmaBed) -> None:
 @cocotb.test(timeout_time=60, timeout_unit="ms")
 async def every_request_is_answered_as_it_should_be(dut):
     """Every failing request fails once with its reason, every other one is right; nothing leaks."""
-    bed = DmaBed(dut, timeout=TIMEOUT, spoil=0.1, stall=0.1)
+    codes = {"read_code": random.choice([0, 2, 5]), "payload_code": random.choice([0, 1, 2, 5])}
+    bed = DmaBed(dut, timeout=TIMEOUT, spoil=0.1, stall=0.1, **codes)
+    dut._log.info("seed %s, %s", cocotb.RANDOM_SEED, codes)
     await bed.begin()
     asked = 0
     next_drop = 2000
@@ -87,6 +98,10 @@ async def every_request_is_answered_as_it_should_be(dut):
                 asked += 1
         if random.random() < 0.05:
             bed.intrude()
+        if random.random() < 0.005 and not bed.is_down:
+            bed.host.stray()
+        if random.random() < 0.002:
+            cocotb.start_soon(_starve(bed))
         if bed.cycle >= next_drop and (link is None or link.done()):
             link = cocotb.start_soon(bed.interrupt(random.choice([1, 2, 8, 40, 300])))
             next_drop = bed.cycle + random.randrange(12000)
@@ -120,5 +135,6 @@ async def _all_tags_at_once(bed: DmaBed) -> None:
         await ClockCycles(bed.dut.clk, 8)
     missing = set(range(TAG_COUNT)) - set(bed.host.by_tag)
     assert not missing, f"tags {sorted(missing)} were lost"
-    await _settle(bed)
+    await _until_answered(bed, most=0)
+    await ClockCycles(bed.dut.clk, 50)
     bed.check_end()

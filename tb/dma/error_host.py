@@ -10,6 +10,7 @@ from sim.dma import CompletionsModel, ReadEnd
 from sim.pcie import defect
 from sim.pcie.tlp import Kind, Tlp, TlpClass
 
+from ..pcie.segments import to_segments
 from ..pcie.switch_port import SwitchPort
 from .completion_makers import REQUESTER, completions_of, random_boundaries, spoiled
 from .host_reads import Bounds, HostMemory, SentRead, Times
@@ -62,6 +63,7 @@ class ErrorHost:
         self.spoilings: dict[str, int] = {}
         self.cycle = 0
         self.is_silent = False
+        self._stray_at = 0
         self._forget()
 
     def _forget(self) -> None:
@@ -70,6 +72,8 @@ class ErrorHost:
         self._ready: dict[int, _Plan] = {}
         self._queued: deque[_Plan] = deque()
         self._recent: deque[tuple[int, Bounds | None]] = deque()
+        #: Reads of each client that it may still wait for, in their order.
+        self._waited: dict[int, deque[SentRead]] = {}
 
     def _at(self, cycle: int, event: Callable[[], None]) -> None:
         self._number += 1
@@ -92,6 +96,7 @@ class ErrorHost:
         read.data = self.memory.read(piece.address, piece.length) if piece.length else b""
         self.by_tag[tag] = read
         self.model.ask(tag, piece.address, piece.length)
+        self._waited.setdefault(piece.client, deque()).append(read)
         self._at(self.cycle + self.times.latest, lambda: self._expire(read))
         if not self.is_silent:
             self._schedule(read)
@@ -130,7 +135,7 @@ class ErrorHost:
                     *["spoiled", "spoiled", "duplicate", "foreign", "malformed", "nullified"],
                 ]
             )
-            self.spoilings[what] = self.spoilings.get(what, 0) + 1
+            self._note(what)
             place = random.randrange(len(groups))
             match what:
                 case "silent":
@@ -216,6 +221,43 @@ class ErrorHost:
             return self.cycle < read.seen + self.times.quarantine - 150
         return read.ended is None and self.by_tag[read.tag] is read
 
+    def _is_held(self, read: SentRead) -> bool:
+        """Whether the tag cannot have been given back: the client waits for an older read."""
+        waited = self._waited.get(read.piece.client, deque())
+        while waited and (
+            waited[0].ended is not None or self.cycle > waited[0].seen + self.times.earliest - 200
+        ):
+            waited.popleft()
+        return bool(waited) and waited[0].seen < read.seen
+
+    def _repeat(self, read: SentRead, tlp: Tlp) -> None:
+        """Send a completion once more, long after the read has ended."""
+        if self._is_held(read) and self._has_room():
+            self._note("repeated")
+            self._queued.append(_Plan(read, deque(), under_way=1))
+            self.port.send(tlp)
+
+    def stray(self) -> None:
+        """Send segments that are no TLP: without a begin, or without an end."""
+        if self.cycle < self._stray_at or not self._has_room():
+            return
+        self._stray_at = self.cycle + 100
+        length = random.randint(17, 64)
+        tlp = Tlp(Kind.COMPLETION, data=bytes(4 * length), length=length, requester=REQUESTER)
+        lanes = to_segments(tlp.with_changes(tag=random.randrange(self.times.tag_count)))
+        if random.random() < 0.5:
+            self._note("no begin")
+            lanes = lanes[1:]
+        else:
+            self._note("no end")
+            lanes = lanes[: random.randrange(1, len(lanes))]
+            self.port.consume(TlpClass.COMPLETION, 1, tlp.data_credits)
+        self._count(self.malformed)
+        self.port.send_lanes([*lanes, None])
+
+    def _note(self, what: str) -> None:
+        self.spoilings[what] = self.spoilings.get(what, 0) + 1
+
     def _has_room(self) -> bool:
         """Whether a group sent now goes at once, so that no tag in it is used again meanwhile."""
         if len(self._queued) > 4:
@@ -256,6 +298,8 @@ class ErrorHost:
             read.ended, read.ended_at = ended.end, self.cycle
             if ended.end == ReadEnd.OK:
                 read.data = ended.data
+            if random.random() < self.spoil / 2:
+                self._at(self.cycle + random.randint(30, 300), lambda: self._repeat(read, tlp))
 
     def lose(self) -> None:
         """Forget everything: the link goes down. What was sent just now may not have come."""
