@@ -64,25 +64,28 @@ class WriteArbiter(wiring.Component):
             }
         )
 
+        # The state, which proofs look at: a row, whose it is, and who was chosen for the next.
+        self.full = Signal()
+        self.row = Signal(self.row_layout, reset_less=True)
+        self.client = Signal(client_shape(client_count), reset_less=True)
+        self.turn = Signal(client_shape(client_count), init=client_count - 1)
+        self.picker = RoundRobinPicker(request_count=max(2, client_count))
+
     def elaborate(self, platform):
         m = Module()
 
-        full = Signal()
-        row = Signal(self.row_layout, reset_less=True)
-        client = Signal(client_shape(self.client_count), reset_less=True)
+        full, row, client, turn = self.full, self.row, self.client, self.turn
         free = Signal()
         m.d.comb += free.eq(~full | self.o.ready | ~row.is_piece)
 
         # Whose row is taken now was chosen in the cycle before, so that nothing waits for both. Who
         # was chosen last is the last to be chosen again, and then may have nothing more.
-        turn = Signal(client_shape(self.client_count))
         offered = Signal(self.client_count)
         m.d.comb += offered.eq(Cat(port.valid for port in self.i))
-        if self.client_count > 1:
-            m.submodules.picker = picker = RoundRobinPicker(request_count=self.client_count)
-            m.d.comb += [picker.requests.eq(offered), picker.take.eq(free)]
-            with m.If(free & picker.granted):
-                m.d.sync += turn.eq(picker.index)
+        m.submodules.picker = picker = self.picker
+        m.d.comb += [picker.requests.eq(offered), picker.take.eq(free)]
+        with m.If(free & picker.granted):
+            m.d.sync += turn.eq(picker.index)
         chosen = Signal(self.row_layout)
         m.d.comb += chosen.eq(self.i[-1].payload)
         for number, port in enumerate(self.i):
