@@ -74,6 +74,23 @@ class SendCredits(wiring.Component):
             }
         )
 
+        # State, kept here for the proofs: the part that waits, what of it is left, what that needs.
+        self.held = Signal(SendPartLayout(segment_count), reset_less=True)
+        self.left = Signal(segment_count, reset_less=True)
+        self.needs = Signal(
+            data.StructLayout(
+                {
+                    "first": segment_count,
+                    "first_begins": 1,
+                    "first_cost": 9,
+                    "headers": _HEADER_BITS,
+                    "cost": _DATA_BITS,
+                    "eop_behind": 1,
+                }
+            ),
+            reset_less=True,
+        )
+
     def elaborate(self, platform):
         m = Module()
         count = self.segment_count
@@ -81,19 +98,7 @@ class SendCredits(wiring.Component):
         # The part that waits, and what it asks for: added up for the next one, and for what is
         # left behind the first eop, before it is known which of these is needed.
         held_valid = Signal()
-        held = Signal(SendPartLayout(count), reset_less=True)
-        left = Signal(count, reset_less=True)
-        needs_layout = data.StructLayout(
-            {
-                "first": count,
-                "first_begins": 1,
-                "first_cost": 9,
-                "headers": _HEADER_BITS,
-                "cost": _DATA_BITS,
-                "eop_behind": 1,
-            }
-        )
-        needs = Signal(needs_layout, reset_less=True)
+        held, left, needs = self.held, self.left, self.needs
         rest = Signal(count)
         m.d.comb += rest.eq(left & ~needs.first)
 

@@ -5,9 +5,12 @@ from amaranth.hdl import Assert, Assume
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In
 
-from hdl.dma import EndpointTransmit, SendQueue
+from hdl.dma import EndpointTransmit, SendCredits, SendQueue
+from hdl.dma.send_parts import SendPartLayout
 from hdl.pcie.tlp import TlpBeatLayout, TlpHeaderLayout
 from tb.prove import Proof
+
+from ..stream.rules import assert_stream
 
 __all__ = ["PROOFS"]
 
@@ -238,6 +241,91 @@ class _Order(wiring.Component):
         return [queue.write_place, queue.walk_place, queue.read_place, queue.free_place]
 
 
+def _is_well_formed(lanes, valid: Value) -> Value:
+    """Whether TLPs among the ``valid`` lanes begin behind an eop, and cost what they can."""
+    rules = [lane.cost <= 256 for lane in lanes]
+    goes_on: Value = C(0, 1)
+    for n, lane in enumerate(lanes):
+        rules.append(~(valid[n] & lane.sop & goes_on))
+        goes_on = Mux(valid[n], ~lane.eop, goes_on)
+    return Cat(rules).all()
+
+
+class _Spend(wiring.Component):
+    """Credits of one class, that come as they like, and are never overdrawn."""
+
+    i: stream.Interface
+    ready: Signal
+    cut: Signal
+    more_headers: Signal
+    more_data: Signal
+
+    def __init__(self):
+        super().__init__(
+            {
+                "i": In(stream.Signature(SendPartLayout(2))),
+                "ready": In(1),
+                "cut": In(1),
+                "more_headers": In(12),
+                "more_data": In(16),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.credits = credits = SendCredits(segment_count=2)
+        wiring.connect(m, wiring.flipped(self.i), credits.i)
+        headers = Signal(13)
+        units = Signal(17)
+        m.d.comb += [
+            credits.o.ready.eq(self.ready),
+            credits.cut.eq(self.cut),
+            credits.headers.eq(headers),
+            credits.data.eq(units),
+        ]
+        # As CreditGate keeps them: below half of their width.
+        next_headers = headers - credits.spend_headers + self.more_headers
+        next_units = units - credits.spend_data + self.more_data
+        m.d.sync += [headers.eq(next_headers), units.eq(next_units)]
+        offered = Cat(lane.valid for lane in self.i.p.lanes)
+        m.d.comb += Assume(_is_well_formed(self.i.p.lanes, offered), "a part by the rules")
+        held, left, needs = credits.held, credits.left, credits.needs
+
+        # What is left of the part that waits, and what was added up of it.
+        costs: Value = C(0, 1)
+        begins: Value = C(0, 1)
+        first_costs: Value = C(0, 1)
+        first_begins: Value = C(0, 1)
+        first = []
+        ended: Value = C(0, 1)
+        for n, lane in enumerate(held.lanes):
+            is_first = left[n] & ~ended
+            here = left[n] & lane.sop
+            first.append(is_first)
+            costs = costs + Mux(here, lane.cost, 0)
+            begins = begins + here
+            first_costs = first_costs + Mux(here & is_first, lane.cost, 0)
+            first_begins = first_begins + (here & is_first)
+            ended = ended | (left[n] & lane.eop)
+        with m.If(~ResetSignal()):
+            m.d.comb += [
+                Assume(next_headers <= 1 << 11, "as CreditGate has it"),
+                Assume(next_units <= 1 << 15, "as CreditGate has it"),
+                Assert(_is_well_formed(held.lanes, left), "a part by the rules"),
+                Assert(needs.first == Cat(first), "the first TLP"),
+                Assert((needs.headers == begins) & (needs.cost == costs), "what all need"),
+                Assert(
+                    (needs.first_begins == first_begins) & (needs.first_cost == first_costs),
+                    "what the first needs",
+                ),
+                Assert((headers <= 1 << 11) & (units <= 1 << 15), "as CreditGate has it"),
+                Assert(credits.spend_headers <= headers, "a header without credit"),
+                Assert(credits.spend_data <= units, "data without credit"),
+            ]
+        assert_stream(m, "o", credits.o)
+        return m
+
+
 class _Carried(wiring.Component):
     """A transmit side, whatever it sends: rows on the way to the packer have a place there."""
 
@@ -289,5 +377,6 @@ class _Carried(wiring.Component):
 PROOFS = [
     Proof("dma.Endpoint/no row is written before it is free", _Rows, depth=3),
     Proof("dma.Endpoint/nothing passes posted rows", _Order, depth=2),
+    Proof("dma.Endpoint/credits are not overdrawn", _Spend, depth=2),
     Proof("dma.Endpoint/rows on the way have a place", _Carried, depth=2),
 ]
