@@ -30,7 +30,8 @@ DATA_BYTES = int(os.environ["DATA_BYTES"])
 MIN_LENGTH = int(os.environ.get("MIN_LENGTH", "1"))
 STORE_AND_FORWARD = bool(os.environ.get("STORE_AND_FORWARD"))
 #: Traffic, metric, value, limit, unit: what differs between the rows of a run.
-Figure = tuple[str, str, float, float | None, str]
+#: Traffic, metric, value, limit, unit; and True where larger is better, if it is.
+Figure = tuple[str, str, float, float | None, str] | tuple[str, str, float, float, str, bool]
 BEATS = 400  # of the widest port, for each traffic, and 24 packets at least
 
 
@@ -72,9 +73,9 @@ def ratio(traffic: str, *ports: StreamPort) -> Figure:
 
 def write_rows(rows: list[Figure]) -> None:
     """Hand the figures of this run to :mod:`tb.bench`."""
-    keys = ("traffic", "metric", "value", "limit", "unit")
+    keys = ("traffic", "metric", "value", "limit", "unit", "larger_is_better")
     about = {"block": os.environ["BLOCK"], "profile": os.environ["PROFILE"]}
-    records = [{**about, **dict(zip(keys, row, strict=True))} for row in rows]
+    records = [{**about, **dict(zip(keys, row, strict=False))} for row in rows]
     Path(os.environ["BENCH_ROWS"]).write_text(json.dumps(records))
 
 
