@@ -1,0 +1,18 @@
+# amaranth: UnusedElaboratable=no
+"""Copies between a host and card memory: both engines, with others' models at both ends."""
+
+import pytest
+
+from tb.dma.host_copies import HostCopies
+from tb.simulate import simulate
+
+
+@pytest.mark.parametrize("cases", [500, pytest.param(50_000, marks=pytest.mark.long)])
+def test_host_copies(cases, run_dir):
+    simulate(
+        HostCopies(data_bytes=32, tag_count=32, slot_bytes=4096, max_payload_bytes=4096),
+        name="host_copies",
+        testbench="tb.dma.host_copies_tb",
+        run_dir=run_dir,
+        env={"DATA_BYTES": 32, "CASES": cases},
+    )
