@@ -32,13 +32,15 @@ def send_some(bed: RequesterBed, count: int, clients: Sequence[int] = range(CLIE
 
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
-async def aligned_read_of_4096_at_mrrs_4096_is_one_read(dut):
+async def aligned_reads_of_4096_at_mrrs_4096_are_one_read_each(dut):
     """Read no second page, as open engines do: one read, or as many as slots."""
     bed = await RequesterBed(dut, **SIZES, code=5).begin()
-    bed.send(0, ReadRequest(0x12345000, 4096, 7))
+    pages = [0, 0x12345, 0xFFFFF, 0x100000, (1 << 52) - 1]
+    for number, page in enumerate([page for page in pages for _ in range(CLIENTS)]):
+        bed.send(number % CLIENTS, ReadRequest(page << 12, 4096, number))
     await bed.finish()
     await bed.cycles(50)
-    assert bed.headers == bed.issues == 4096 // SIZES["slot_bytes"]
+    assert bed.headers == bed.issues == len(pages) * CLIENTS * 4096 // SIZES["slot_bytes"]
 
 
 @cocotb.test(timeout_time=2 * LENGTH, timeout_unit="ms")
