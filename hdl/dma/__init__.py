@@ -1,5 +1,9 @@
 """DMA engines: a client's reads and writes as TLPs or AXI4 bursts."""
 
+from .axi_dma import AxiDma
+from .axi_port import Axi4ReadSignature, Axi4Signature, Axi4WriteSignature
+from .axi_read import AxiRead
+from .axi_write import AxiWrite
 from .completions import Completions
 from .credit_return import CreditReturn
 from .dma import Dma, DmaEventsLayout
@@ -34,6 +38,12 @@ from .write_shift import WriteShift
 from .write_splitter import WriteSplitter
 
 __all__ = [
+    "Axi4ReadSignature",
+    "Axi4Signature",
+    "Axi4WriteSignature",
+    "AxiDma",
+    "AxiRead",
+    "AxiWrite",
     "Completions",
     "CreditReturn",
     "DeliveredLayout",

@@ -1,5 +1,7 @@
 """Golden models of the DMA engines."""
 
+from .axi_read import AxiBurst, axi_answer, axi_read_bursts
+from .axi_write import AxiWriteOutcome, axi_write_outcome
 from .completions import CompletionsModel, EndedRead, ReadEnd
 from .endpoint import EndpointError, EndpointModel
 from .pcie_write import Write, WriteOutcome, write_outcome, written_bytes
@@ -13,6 +15,8 @@ from .tag_timer import FailedRead, TagTimerModel
 
 __all__ = [
     "Answer",
+    "AxiBurst",
+    "AxiWriteOutcome",
     "CompletionsModel",
     "EndedRead",
     "EndpointError",
@@ -28,6 +32,9 @@ __all__ = [
     "TagTimerModel",
     "Write",
     "WriteOutcome",
+    "axi_answer",
+    "axi_read_bursts",
+    "axi_write_outcome",
     "read_block_bytes",
     "read_tlp",
     "split_read",
