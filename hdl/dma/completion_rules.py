@@ -291,8 +291,13 @@ class CompletionRules(wiring.Component):
         for number, (change, done) in enumerate(zip(self.change, self.done, strict=True)):
             ended = Signal(TagEndedLayout(self.tag_count), name=f"ended_{number}")
             late, early = effects[number + 1], effects[number]
-            status = Mux(self.continued.ends, early[1], late[1])
-            m.d.comb += change.eq(Mux(self.continued.ends, early[0], late[0]))
+            takes_early = Signal(name=f"takes_early_{number}")
+            # The first that begins may be cut off by the second, so any two of three may end.
+            m.d.comb += takes_early.eq(
+                self.continued.ends & ~self.ends[number].ends if number else self.continued.ends
+            )
+            status = Mux(takes_early, early[1], late[1])
+            m.d.comb += change.eq(Mux(takes_early, early[0], late[0]))
             m.d.sync += [
                 ended.valid.eq(change.valid & change.ends),
                 ended.tag.eq(change.tag),

@@ -90,6 +90,8 @@ class CompletionsBed:
         What was.
     follows_model : bool
         Compare ``done`` with the model.
+    victims : dict of int to int
+        Tags that the model does not follow, and how often ``done`` is expected of each.
     seen : list of (int, int)
         Tag and status of each ``done``.
     """
@@ -105,6 +107,7 @@ class CompletionsBed:
         self.expected: deque[EndedRead] = deque()
         self.told: list[EndedRead] = []
         self.follows_model = True
+        self.victims: dict[int, int] = {}
         self.seen: list[tuple[int, int]] = []
         self.unexpected = 0
         self.cycle = 0
@@ -136,7 +139,12 @@ class CompletionsBed:
         ended = self.model.fail(tag, end)
         if ended is not None:
             self.expected.append(ended)
-        self.fail.send_value(pack_fields(TagDoneLayout(TAG_COUNT), tag=tag, status=end))
+        self.fail.send_value(self.failure(tag, end))
+
+    @staticmethod
+    def failure(tag: int, end: ReadEnd) -> int:
+        """Word that a read has failed."""
+        return pack_fields(TagDoneLayout(TAG_COUNT), tag=tag, status=end)
 
     async def ask(self, tag: int, address: int, length: int) -> None:
         """Issue a read, in one cycle; wait in the model until its completions may come."""
@@ -187,7 +195,10 @@ class CompletionsBed:
             for one in told:
                 if one.valid:
                     self.seen.append((one.tag, one.status))
-                if one.valid and self.follows_model:
+                if one.valid and one.tag in self.victims:
+                    self.victims[one.tag] -= 1
+                    assert self.victims[one.tag] >= 0, f"told too often: {one}"
+                elif one.valid and self.follows_model:
                     assert self.expected, f"told too much: {one}"
                     ended = self.expected.popleft()
                     assert (one.tag, one.status) == (ended.tag, ended.end), f"{one}, not {ended}"

@@ -213,8 +213,21 @@ class _Check(wiring.Component):
             m.d.sync += later.eq(lanes_of)
             lanes_of = later
         verdict = check.verdict
+
+        # A completion that ends changes its read, or is unexpected.
+        rules = check.rules
+        ends = [end.ends & ~end.nullified for end in (rules.continued, *rules.ends)]
+        ended = Signal(range(2 + len(ends)))
+        fails = rules.ends[0].valid & rules.begun[0].failed
+        m.d.sync += ended.eq(Mux(fails, 0, sum(ends, start=C(0, 1))))
+        changed = sum((one.valid for one in rules.changed), start=C(0, 1))
+        failed = Signal()
+        m.d.sync += failed.eq(fails)
         with m.If(~ResetSignal()):
-            m.d.comb += Assume(may_come, "groups as they may be")
+            m.d.comb += [
+                Assume(may_come, "groups as they may be"),
+                Assert(failed | (ended == changed + check.unexpected), "an end is lost"),
+            ]
             for n, has_lanes in enumerate(lanes_of):
                 is_written = has_lanes & verdict.writes[n] & (verdict.tags[n] == self.tag)
                 m.d.comb += Assert(~is_written | read.busy, "written, but nobody waits for it")
@@ -309,6 +322,6 @@ PROOFS = [
     Proof("dma.Completions/reads end", lambda: _OneTag(cover=True), depth=12, mode="cover"),
     Proof("dma.CompletionCheck/two at once", lambda: _Check(segment_count=4), depth=6),
     Proof(
-        "dma.CompletionGather/no bank twice", lambda: _Groups(segment_count=4), depth=4, mode="bmc"
+        "dma.CompletionGather/no bank twice", lambda: _Groups(segment_count=4), depth=5, mode="bmc"
     ),
 ]

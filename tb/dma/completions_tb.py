@@ -2,27 +2,19 @@
 
 import os
 import random
-from collections import deque
 
 import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from sim.dma import ReadEnd
-from sim.pcie.tlp import Tlp
 
 from ..pcie.segments import changed, to_segments
-from .completion_makers import (
-    REQUESTER,
-    completions_of,
-    every_boundary,
-    random_boundaries,
-    spoiled,
-)
+from .completion_campaign import attach, campaign
+from .completion_makers import REQUESTER, completions_of, every_boundary, random_boundaries
 from .completions_bed import (
     SEGMENT_COUNT,
     SLOT_BYTES,
     TAG_COUNT,
-    CompletionsBed,
     random_read,
 )
 from .host_completions import HostMemory
@@ -32,92 +24,6 @@ CUTS = ["sop", "orphans", *(["idle"] if SEGMENT_COUNT > 1 else [])]
 # A completion that goes on behind a whole beat, whatever its address.
 CUTS += ["failed"] if SLOT_BYTES > 64 * SEGMENT_COUNT else []
 READS = int(os.environ.get("READS", "600"))
-
-
-async def attach(dut, **options) -> CompletionsBed:
-    """Make a bed and release reset."""
-    bed = CompletionsBed(dut, **options)
-    await bed.begin()
-    return bed
-
-
-async def campaign(bed: CompletionsBed, *, reads: int, spoil: float, fails: float) -> None:
-    """Ask for reads of all tags at once; shuffle and spoil their completions.
-
-    Parameters
-    ----------
-    reads : int
-        How many.
-    spoil : float
-        Part of the completions that something is wrong with.
-    fails : float
-        Chance in each step that a read fails otherwise.
-    """
-    waiting: dict[int, deque[Tlp]] = {}
-    late: list[Tlp] = []
-    asked = 0
-    while asked < reads or waiting:
-        free = [tag for tag in range(TAG_COUNT) if tag not in waiting and bed.is_free(tag)]
-        late = [tlp for tlp in late if tlp.tag in bed.model.out or random.random() < 0.9]
-        held = {tlp.tag for tlp in late}
-        new = [tag for tag in free if tag not in held]
-        random.shuffle(new)
-        for tag in new[: random.randint(0, 6)]:
-            if asked >= reads:
-                break
-            asked += 1
-            address, length = random_read()
-            await bed.ask(tag, address, length)
-            rcb = random.choice([64, 128])
-            choose = random.choice([every_boundary, random_boundaries])
-            tlps = completions_of(tag, address, length, rcb=rcb, choose=choose, digests=0.1)
-            waiting[tag] = deque(tlps)
-        await bed.settle()
-        for _ in range(random.randint(1, 60)):
-            if not waiting:
-                break
-            tag = random.choice(list(waiting))
-            if tag not in bed.model.out and bed.source.idle:
-                # It has ended before its last completion: some still come, now or much later.
-                late += [tlp for tlp in waiting.pop(tag) if random.random() < 0.3]
-                continue
-            if random.random() < fails and bed.source.idle:
-                await ClockCycles(bed.dut.clk, 12)
-                bed.fail_read(tag, random.choice([ReadEnd.TIMEOUT, ReadEnd.LINK_DOWN]))
-                await ClockCycles(bed.dut.clk, 12)
-                continue
-            for _ in range(random.choice([1, 1, 1, 2, 5])):
-                if not waiting[tag]:
-                    break
-                tlp = waiting[tag].popleft()
-                if random.random() < spoil:
-                    wrong = spoiled(tlp, TAG_COUNT)
-                    bed.send(wrong)
-                    if wrong.nullified or random.random() < 0.2:
-                        bed.send(tlp)
-                elif random.random() < spoil / 4:
-                    bed.send(tlp)
-                    bed.send(tlp)  # a duplicate
-                else:
-                    bed.send(tlp)
-            if not waiting[tag]:
-                del waiting[tag]
-            while bed.queued > 4:
-                await RisingEdge(bed.dut.clk)
-        if late and random.random() < 0.3:
-            tlp = random.choice(late)
-            if tlp.tag not in bed.model.out:
-                bed.send(tlp)
-        while not bed.source.idle:
-            await RisingEdge(bed.dut.clk)
-        for tag in [tag for tag in waiting if tag not in bed.model.out]:
-            late += [tlp for tlp in waiting.pop(tag) if random.random() < 0.3]
-        # What lost a completion on the way only ends by a timeout.
-        for tag in bed.model.out - set(waiting):
-            await ClockCycles(bed.dut.clk, 12)
-            bed.fail_read(tag, ReadEnd.TIMEOUT)
-            await ClockCycles(bed.dut.clk, 4)
-    await bed.drain()
 
 
 @cocotb.test(timeout_time=2000, timeout_unit="us")
@@ -137,6 +43,32 @@ async def wrong_completions_hurt_no_other_read(dut, pause, spoil):
     bed = await attach(dut, pause=pause, gap=pause)
     await campaign(bed, reads=READS, spoil=spoil, fails=spoil / 8)
     assert {ended.end for ended in bed.told} >= {ReadEnd.OK, ReadEnd.ABORT, ReadEnd.UNSUPPORTED}
+
+
+@cocotb.test(timeout_time=2000, timeout_unit="us")
+@cocotb.parametrize(gap=[0.0, 0.3])
+async def reads_that_fail_meanwhile_disturb_no_other(dut, gap):
+    """Words of failures come in any cycle, also within the completions of other reads."""
+    bed = await attach(dut, gap=gap)
+    victims = range(TAG_COUNT - 2, TAG_COUNT)
+    for tag in victims:
+        await bed.ask(tag, 0, 64)
+        bed.model.fail(tag, ReadEnd.TIMEOUT)  # from here on they are followed here
+        bed.victims[tag] = 1
+
+    async def fail_at_random():
+        while True:
+            await ClockCycles(dut.clk, random.choice([1, 1, 2, 3, 10, 30]))
+            if bed.fail.idle:
+                # After the first time nothing happens.
+                bed.fail.send_value(bed.failure(random.choice(victims), ReadEnd.TIMEOUT))
+
+    failing = cocotb.start_soon(fail_at_random())
+    await campaign(bed, reads=READS // 2, spoil=0.0, fails=0.0, tags=range(TAG_COUNT - 2))
+    failing.cancel()
+    await bed.drain()
+    assert set(bed.victims.values()) == {0}
+    assert all(ended.end == ReadEnd.OK for ended in bed.told)
 
 
 @cocotb.test(timeout_time=2000, timeout_unit="us")
@@ -326,7 +258,7 @@ async def a_read_ends_once_when_it_fails_as_it_completes(dut):
         bed.source.send_lanes(to_segments(tlp))
         for cycle in range(30):
             if cycle == delay:
-                bed.fail.send_value(tag | int(ReadEnd.TIMEOUT) << (TAG_COUNT - 1).bit_length())
+                bed.fail.send_value(bed.failure(tag, ReadEnd.TIMEOUT))
             await RisingEdge(dut.clk)
         told = [status for _, status in bed.seen]
         seen = bed.unexpected
