@@ -29,7 +29,22 @@ def test_dma(data_bytes, client_count, tag_count, slot_bytes, max_payload_bytes,
         env={
             "DATA_BYTES": data_bytes,
             "CLIENTS": client_count,
-            "SLOT_BYTES": slot_bytes,
             "MAX_PAYLOAD_BYTES": max_payload_bytes,
         },
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"data_bytes": 24}, "data_bytes must be 8, 16, 32, 64 or 128, not 24"),
+        ({"client_count": 17}, "client_count must be 1 to 16, not 17"),
+        ({"tag_count": 5}, "tag_count must be even and 4 to 1024, not 5"),
+        ({"slot_bytes": 100}, "slot_bytes must be a power of two, 128 to 4096, not 100"),
+        ({"reserve": 17}, "reserve must be 1 to 16"),
+        ({"max_payload_bytes": 8192}, "power of two, 128 to 4096, not 8192"),
+    ],
+)
+def test_refuses(change, rule):
+    with pytest.raises(ValueError, match=rule):
+        Dma(**{"data_bytes": 8, **change})
