@@ -20,6 +20,8 @@ from .pcie_write import PcieWrite
 
 __all__ = ["Dma", "DmaEventsLayout"]
 
+#: Cycles for which a link that came up is not used; TLPs on their way have been dropped by then.
+_SETTLING = 64
 #: How a read fails, by the name of its count.
 _FAILURES = {
     "unsupported": MemoryStatus.UNSUPPORTED,
@@ -173,13 +175,26 @@ class Dma(wiring.Component):
         wiring.connect(m, endpoint.requests, wiring.flipped(self.requests))
         wiring.connect(m, wiring.flipped(self.answers), endpoint.answers)
         wiring.connect(m, endpoint.completions, read.i)
-        wiring.connect(m, read.o, endpoint.reads)
-        wiring.connect(m, write.o, endpoint.writes)
 
+        # The endpoint knows at once that the link went down, the others later: what they made
+        # before must not go out on the next link, however soon that comes.
         link_up = Signal()
+        settling = Signal(range(_SETTLING), init=_SETTLING - 1)
+        with m.If(~self.port.link_up):
+            m.d.sync += [link_up.eq(0), settling.eq(_SETTLING - 1)]
+        with m.Elif(settling != 0):
+            m.d.sync += settling.eq(settling - 1)
+        with m.Else():
+            m.d.sync += link_up.eq(1)
+        for inner, outer in ((read.o, endpoint.reads), (write.o, endpoint.writes)):
+            m.d.comb += [
+                outer.payload.eq(inner.payload),
+                outer.valid.eq(inner.valid & link_up),
+                inner.ready.eq(outer.ready | ~link_up),
+            ]
+
         most_payload = self.max_payload_bytes.bit_length() - 8
         m.d.sync += [
-            link_up.eq(self.port.link_up),
             read.max_request.eq(self.max_request),
             write.max_payload.eq(
                 Mux(self.max_payload > most_payload, most_payload, self.max_payload)

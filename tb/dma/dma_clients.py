@@ -51,7 +51,10 @@ class ClientRead:
 
 @dataclass
 class ClientWrite:
-    """A client's write; ``came`` TLPs of it have reached the host."""
+    """A client's write; ``came`` TLPs of it have reached the host.
+
+    After the link went down behind one of them (``is_cut``), no more come.
+    """
 
     write: Write
     outcome: WriteOutcome
@@ -59,6 +62,7 @@ class ClientWrite:
     status: int | None = None
     accepted_at: int = 1 << 60
     was_down: bool = False
+    is_cut: bool = False
 
 
 class RequestSource(StreamSource):
