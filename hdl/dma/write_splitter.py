@@ -97,6 +97,10 @@ class WriteSplitter(wiring.Component):
         self.beats_left = Signal(beat_bits, reset_less=True)
         self.dword_rows = Signal(beat_bits, reset_less=True)
         self.mask = Signal(beat_bits, init=(1 << _SMALLEST_PAYLOAD_BITS) // row_bytes - 1)
+        self.fell = Signal()
+        self.lost = Signal(reset_less=True)
+        self.muted = Signal(reset_less=True)
+        self.failed = Signal(client_count)
 
     def elaborate(self, platform):
         m = Module()
@@ -119,10 +123,7 @@ class WriteSplitter(wiring.Component):
         ]
 
         # `fell` remembers while a step waits, so that no step changes meanwhile.
-        fell = Signal()
-        lost = Signal(reset_less=True)
-        muted = Signal(reset_less=True)
-        failed = Signal(self.client_count)
+        fell, lost, muted, failed = self.fell, self.lost, self.muted, self.failed
         gone = Signal()
         silent = Signal()
         of_client = Signal(range(max(2, self.client_count)))
