@@ -6,10 +6,12 @@ from .axi_read import AxiRead
 from .axi_write import AxiWrite
 from .completions import Completions
 from .credit_return import CreditReturn
-from .dma import Dma, DmaEventsLayout
+from .dma import Dma
+from .dma_counters import DMA_COUNTERS, DmaCounters, DmaEventsLayout
 from .endpoint import Endpoint
 from .endpoint_receive import EndpointReceive
 from .endpoint_transmit import EndpointTransmit
+from .memory_copy import CopyLayout, MemoryCopy
 from .memory_port import (
     MemoryReadSignature,
     MemoryRequestLayout,
@@ -17,6 +19,7 @@ from .memory_port import (
     MemoryStatus,
     MemoryWriteSignature,
 )
+from .msix import Msix
 from .narrow_read import NarrowRead
 from .parts import DeliveredLayout, IssuedLayout, TagEndedLayout
 from .pcie_read import PcieRead
@@ -38,6 +41,7 @@ from .write_shift import WriteShift
 from .write_splitter import WriteSplitter
 
 __all__ = [
+    "DMA_COUNTERS",
     "Axi4ReadSignature",
     "Axi4Signature",
     "Axi4WriteSignature",
@@ -45,19 +49,23 @@ __all__ = [
     "AxiRead",
     "AxiWrite",
     "Completions",
+    "CopyLayout",
     "CreditReturn",
     "DeliveredLayout",
     "Dma",
+    "DmaCounters",
     "DmaEventsLayout",
     "Endpoint",
     "EndpointReceive",
     "EndpointTransmit",
     "IssuedLayout",
+    "MemoryCopy",
     "MemoryReadSignature",
     "MemoryRequestLayout",
     "MemoryResponseLayout",
     "MemoryStatus",
     "MemoryWriteSignature",
+    "Msix",
     "NarrowRead",
     "PcieRead",
     "PcieWrite",

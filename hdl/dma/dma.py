@@ -4,54 +4,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..pcie.port import TlpPortSignature
 from ..pcie.raw_rx import segment_count_of
 from ..pcie.tlp import TlpBeatLayout
 from ..stream import Upsizer
+from .dma_counters import FAILURES, DmaEventsLayout
 from .endpoint import DEFAULT_CREDITS, Endpoint
-from .memory_port import MemoryReadSignature, MemoryStatus, MemoryWriteSignature
+from .memory_port import MemoryReadSignature, MemoryWriteSignature
 from .narrow_read import NarrowRead
 from .parts import row_bytes_of
 from .pcie_read import PcieRead
 from .pcie_write import PcieWrite
 
-__all__ = ["Dma", "DmaEventsLayout"]
+__all__ = ["Dma"]
 
 #: Cycles for which a link that came up is not used; TLPs on their way have been dropped by then.
 _SETTLING = 64
-#: How a read fails, by the name of its count.
-_FAILURES = {
-    "unsupported": MemoryStatus.UNSUPPORTED,
-    "aborted": MemoryStatus.ABORT,
-    "poisoned": MemoryStatus.POISONED,
-    "timed_out": MemoryStatus.TIMEOUT,
-    "lost": MemoryStatus.LINK_DOWN,
-}
-
-
-class DmaEventsLayout(data.StructLayout):
-    """What went wrong in a cycle, as counts.
-
-    Fields
-    ------
-    unsupported, aborted, poisoned, timed_out, lost : 2 bits each
-        Memory reads that ended so: see :class:`MemoryStatus`; ``lost`` with the link.
-    unexpected : 2 bits
-        Completions that belonged to no read.
-    malformed, overflow, nullified : 3 bits each
-        TLPs that were received and dropped: against the rules, without credits, taken back.
-    """
-
-    def __init__(self):
-        super().__init__(
-            {
-                **{name: 2 for name in (*_FAILURES, "unexpected")},
-                **{name: 3 for name in ("malformed", "overflow", "nullified")},
-            }
-        )
 
 
 class Dma(wiring.Component):
@@ -104,7 +75,7 @@ class Dma(wiring.Component):
     timeout : In(32)
         Cycles that completions may take; see :class:`TagTimer`.
     events : Out(DmaEventsLayout())
-        Registered.
+        What went wrong, for :class:`DmaCounters`. Registered.
 
     Raises
     ------
@@ -209,7 +180,7 @@ class Dma(wiring.Component):
         ]
 
         events: Any = self.events
-        for name, status in _FAILURES.items():
+        for name, status in FAILURES.items():
             ended = [done.valid & (done.status == status) for done in read.done]
             m.d.sync += events[name].eq(sum(ended, start=C(0, 1)))
         m.d.sync += events.unexpected.eq(read.unexpected)
