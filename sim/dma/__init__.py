@@ -4,6 +4,7 @@ from .axi_read import AxiBurst, axi_answer, axi_read_bursts
 from .axi_write import AxiWriteOutcome, axi_write_outcome
 from .completions import CompletionsModel, EndedRead, ReadEnd
 from .endpoint import EndpointError, EndpointModel
+from .msix import MsixEntry, MsixModel
 from .pcie_write import Write, WriteOutcome, write_outcome, written_bytes
 from .read_delivery import Answer, ReadDeliveryModel
 from .read_issue import read_tlp
@@ -22,6 +23,8 @@ __all__ = [
     "EndpointError",
     "EndpointModel",
     "FailedRead",
+    "MsixEntry",
+    "MsixModel",
     "ReadDeliveryModel",
     "ReadEnd",
     "ReadPiece",
