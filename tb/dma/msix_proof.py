@@ -193,7 +193,8 @@ class _Anything(wiring.Component):
                     ~sees | ~owed | late.any() | core.pending_row[number],
                     "an event is lost: neither sent nor pending",
                 )
-                m.d.comb += Cover(begins_mine & mine & ~late.any(), "an event beside its message")
+                if number == 0:
+                    m.d.comb += Cover(begins_mine & mine & ~late.any(), "event beside message")
                 # Invariants.
                 waiting, picked, fetched, sent = (way[number] for way in ways.values())
                 somewhere = waiting + picked + fetched + sent
