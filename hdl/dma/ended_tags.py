@@ -1,5 +1,6 @@
 """Which tags have ended, and how."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth import *
@@ -10,7 +11,12 @@ from ..memory import SimpleDualPortRam
 from .memory_port import MemoryStatus
 from .parts import TagEndedLayout
 
-__all__ = ["EndedTags"]
+__all__ = ["EndedTags", "is_seen"]
+
+
+def is_seen(seen: Sequence[Any], tag: Value) -> Value:
+    """Whether ``tag`` is one of those on the strobes ``seen``."""
+    return Cat(strobe.valid & (strobe.tag == tag) for strobe in seen).any()
 
 
 class EndedTags(wiring.Component):
@@ -21,9 +27,8 @@ class EndedTags(wiring.Component):
     nothing has to be cleared after reset. The bit that the end writes is the inverse of the mark,
     kept in another RAM, so that a tag that ends twice has still ended.
 
-    ``ended`` may not know yet what ended in the cycle of the lookup or just before: these come on
-    ``seen`` in the cycle of ``ended`` or later, so who keeps what it looked up and watches ``seen``
-    misses none. A tag that never was issued is undefined.
+    ``ended`` knows of tags that are on ``seen`` by then, so who keeps what it looked up and watches
+    ``seen`` from the next cycle on misses none. A tag that never was issued is undefined.
 
     Latency of a lookup is 1 cycle, throughput 1 a cycle; a lookup of a tag is at least 2 cycles
     after its ``issue``.
@@ -48,7 +53,7 @@ class EndedTags(wiring.Component):
     lookup : In(1), lookup_tag : In(range(tag_count)), lookup_mark : In(1)
         Which tag to look up, and its mark.
     ended : Out(1)
-        Whether it has ended; 1 cycle after ``lookup``, combinational from registers.
+        Whether it has ended; 2 cycles after ``lookup``, combinational from registers.
     seen : Out(TagEndedLayout(tag_count)).array(done_count)
         ``done``, 2 cycles later.
     status_tag : In(range(tag_count)), status : Out(MemoryStatus)
@@ -101,20 +106,34 @@ class EndedTags(wiring.Component):
         issue = Signal()
         issue_tag = Signal(range(self.tag_count), reset_less=True)
         looked_up = Signal(range(self.tag_count), reset_less=True)
-        lookup_mark = Signal(reset_less=True)
+        looked_up_mark = Signal(reset_less=True)
+        late_looked_up = Signal(range(self.tag_count), reset_less=True)
+        late_mark = Signal(reset_less=True)
         status_tag = Signal(range(self.tag_count), reset_less=True)
         status_of = Signal(range(self.tag_count), reset_less=True)
         m.d.sync += [
             issue.eq(self.issue),
             issue_tag.eq(self.issue_tag),
             looked_up.eq(self.lookup_tag),
-            lookup_mark.eq(self.lookup_mark),
+            looked_up_mark.eq(self.lookup_mark),
+            late_looked_up.eq(looked_up),
+            late_mark.eq(looked_up_mark),
             status_tag.eq(self.status_tag),
             status_of.eq(status_tag),
         ]
         for number, (strobe, seen) in enumerate(zip(self.done, self.seen, strict=True)):
             earlier = Signal(TagEndedLayout(self.tag_count), name=f"done_{number}")
             m.d.sync += [earlier.eq(strobe), seen.eq(earlier)]
+
+        # Of the two cycles before and that of `ended`, the RAM knows the first.
+        has_ended = Signal()
+        ended_before = Signal(reset_less=True)
+        ends_now = Signal()
+        m.d.sync += ended_before.eq(is_seen(self.seen, looked_up))
+        m.d.comb += [
+            ends_now.eq(is_seen(self.seen, late_looked_up)),
+            self.ended.eq(has_ended | ended_before | ends_now),
+        ]
 
         for bank in range(bank_count):
             # Of the tags that end, the one of this bank.
@@ -130,9 +149,7 @@ class EndedTags(wiring.Component):
                 )
             m.d.sync += ends.eq(strobe)
 
-            def ram(
-                name: str, shape: Any, latency: int, block: bool, bank: int = bank
-            ) -> SimpleDualPortRam:
+            def ram(name: str, shape: Any, latency: int, bank: int = bank) -> SimpleDualPortRam:
                 """Make a RAM with a row for each tag of the bank."""
                 memory = SimpleDualPortRam(
                     shape=shape,
@@ -140,7 +157,7 @@ class EndedTags(wiring.Component):
                     lane_count=1,
                     latency=latency,
                     bypass=False,
-                    block=block,
+                    block=self.block,
                 )
                 m.submodules[f"{name}_{bank}"] = memory
                 return memory
@@ -157,12 +174,11 @@ class EndedTags(wiring.Component):
                     memory.write_data.eq(value),
                 ]
 
-            # The bit is there twice: for who issues tags, and for lookups. These have logic behind
-            # the RAM, which block RAM is too slow for.
-            marks = ram("marks", 1, 1, self.block)
-            over = ram("over", 1, 1, self.block)
-            over_lookup = ram("over_lookup", 1, 1, False)
-            status = ram("status", 3, 2, self.block)
+            # The bit is there twice: for who issues tags, and for lookups.
+            marks = ram("marks", 1, latency=1)
+            over = ram("over", 1, latency=1)
+            over_lookup = ram("over_lookup", 1, latency=2)
+            status = ram("status", 3, latency=2)
             read(over, self.issue & (bank_of(self.issue_tag) == bank), self.issue_tag)
             write(marks, issue & (bank_of(issue_tag) == bank), issue_tag, over.read_data)
             read(marks, strobe.valid, strobe.tag)
@@ -174,8 +190,8 @@ class EndedTags(wiring.Component):
 
             with m.If(bank_of(issue_tag) == bank):
                 m.d.comb += self.mark.eq(over.read_data)
-            with m.If(bank_of(looked_up) == bank):
-                m.d.comb += self.ended.eq(over_lookup.read_data != lookup_mark)
+            with m.If(bank_of(late_looked_up) == bank):
+                m.d.comb += has_ended.eq(over_lookup.read_data != late_mark)
             with m.If(bank_of(status_of) == bank):
                 m.d.comb += self.status.eq(status.read_data)
         return m

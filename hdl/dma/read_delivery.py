@@ -7,9 +7,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..stream import PacketSignature
+from .limits import check_client_count, check_segment_count, check_slot_bytes
 from .memory_port import MemoryResponseLayout
 from .parts import (
-    MAX_REQUEST_BYTES,
     DeliveredLayout,
     IssuedLayout,
     TagEndedLayout,
@@ -34,15 +34,16 @@ class ReadDelivery(wiring.Component):
     response.
 
     Latency is 5 cycles from ``done`` to ``read_en``, 9 from there to the beat; the response is
-    offered in the cycle after its last beat was taken. Throughput is one row in each cycle, across slots, requests and clients,
-    and one beat a cycle at each client: a request of n bytes that touches r rows takes r cycles.
+    offered in the cycle after its last beat was taken. Throughput is one row in each cycle, across
+    slots, requests and clients, and one beat a cycle at each client: a request of n bytes that
+    touches r rows takes r cycles.
 
     Specification: this docstring, and the contract of :func:`MemoryReadSignature`.
 
     Parameters
     ----------
     client_count : int
-        Clients, 1 or more.
+        Clients, 1 to 16.
     segment_count : int
         Segments of a beat of TLPs: 1, 2 or 4. A row, and a beat, has 32 bytes for each.
     tag_count : int
@@ -82,17 +83,11 @@ class ReadDelivery(wiring.Component):
     delivered: stream.Interface
 
     def __init__(self, *, client_count: int, segment_count: int, tag_count: int, slot_bytes: int):
-        if client_count < 1:
-            raise ValueError(f"client_count must be 1 or more, not {client_count!r}")
-        if segment_count not in (1, 2, 4):
-            raise ValueError(f"segment_count must be 1, 2 or 4, not {segment_count!r}")
+        check_client_count(client_count)
+        check_segment_count(segment_count)
+        check_slot_bytes(slot_bytes)
         if not 2 <= tag_count <= 1024:
             raise ValueError(f"tag_count must be 2 to 1024, not {tag_count!r}")
-        if slot_bytes not in (128, 256, 512, 1024, 2048, MAX_REQUEST_BYTES):
-            raise ValueError(
-                f"slot_bytes must be a power of two from 128 to {MAX_REQUEST_BYTES}, "
-                f"not {slot_bytes!r}"
-            )
         self.client_count = client_count
         self.segment_count = segment_count
         self.tag_count = tag_count

@@ -28,7 +28,7 @@ class RowScheduler(wiring.Component):
     A client is chosen when its first tag has ended and there is room for one of its rows. The last
     row of a slot, and the one row that stands for a flush, makes its tag ``delivered``.
 
-    Latency is 5 cycles from ``done`` to ``reads``, 9 from ``issued`` at least.
+    Latency is 5 cycles from ``done`` to ``reads``, 10 from ``issued`` at least.
     Throughput is 1 row a cycle, across slots and clients.
 
     Specification: this docstring.
@@ -99,7 +99,12 @@ class RowScheduler(wiring.Component):
         self.ended = EndedTags(tag_count=tag_count, done_count=done_count)
         self.order = TagOrder(client_count=client_count, tag_count=tag_count, place_count=_PLACES)
         self.slots = SimpleDualPortRam(
-            shape=self.slot_layout.size, depth=tag_count, lane_count=1, latency=1, bypass=False
+            shape=self.slot_layout.size,
+            depth=tag_count,
+            lane_count=1,
+            latency=2,
+            bypass=False,
+            block=tag_count > 32,
         )
         self.feeders = [
             SlotFeeder(
@@ -125,6 +130,8 @@ class RowScheduler(wiring.Component):
 
         # A tag that has left its queue is looked up, and goes to its client's feeder.
         tag = Signal(range(self.tag_count), reset_less=True)
+        looked_up = Signal.like(tag)
+        looks_up = Signal(self.client_count)
         fetched = Signal(self.client_count)
         m.d.comb += [
             ended.lookup.eq(order.fetched.any()),
@@ -133,7 +140,12 @@ class RowScheduler(wiring.Component):
             slots.read_en.eq(ended.lookup),
             slots.read_address.eq(order.fetched_tag),
         ]
-        m.d.sync += [fetched.eq(order.fetched), tag.eq(order.fetched_tag)]
+        m.d.sync += [
+            looks_up.eq(order.fetched),
+            fetched.eq(looks_up),
+            looked_up.eq(order.fetched_tag),
+            tag.eq(looked_up),
+        ]
         for ours, theirs in zip(self.done, ended.done, strict=True):
             m.d.comb += theirs.eq(ours)
         offered = Signal(self.client_count)

@@ -8,6 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .delivery_parts import RowReadLayout, SlotReadLayout
+from .ended_tags import is_seen
 from .parts import TagEndedLayout
 
 __all__ = ["SlotFeeder"]
@@ -35,7 +36,7 @@ class SlotFeeder(wiring.Component):
     write : In(1), tag : In(range(tag_count)), slot : In(SlotReadLayout), ended : In(1)
         Strobe: the client's next tag, and whether it has ended.
     seen : In(TagEndedLayout(tag_count)).array(done_count)
-        Strobes: tags that have ended, from the cycle of ``write`` on.
+        Strobes: tags that have ended, from the cycle behind ``write`` on.
     freed : Out(1)
         Strobe, registered: there is a place for a tag again.
     left : In(1)
@@ -115,19 +116,14 @@ class SlotFeeder(wiring.Component):
         with m.If(self.write):
             m.d.sync += write_place.eq(write_place + 1)
 
-        def has_ended(tag: Value) -> Value:
-            return Cat(done.valid & (done.tag == tag) for done in self.seen).any()
-
         loads = Signal()
         has_tag = Signal(self.place_count)
-        comes_ended = Signal()
-        m.d.comb += comes_ended.eq(self.ended | has_ended(self.tag))
         for n, tag in enumerate(tags):
             with m.If(self.write & (write_place == n)):
-                m.d.sync += [has_tag[n].eq(1), can_load[n].eq(comes_ended), tag.eq(self.tag)]
+                m.d.sync += [has_tag[n].eq(1), can_load[n].eq(self.ended), tag.eq(self.tag)]
             with m.Elif(loads & (read_place == n)):
                 m.d.sync += [has_tag[n].eq(0), can_load[n].eq(0)]
-            with m.Elif(has_tag[n] & has_ended(tag)):
+            with m.Elif(has_tag[n] & is_seen(self.seen, tag)):
                 m.d.sync += can_load[n].eq(1)
 
         # The slot that is being read.

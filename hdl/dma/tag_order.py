@@ -1,21 +1,25 @@
 """Tags of each client in the order in which they were issued."""
 
 from amaranth import *
+from amaranth.hdl import Assert
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bits import select_one_hot
 from ..memory import SimpleDualPortRam
+from ..stream.queue import address_bits as queue_address_bits
+from ..stream.queue import next_address
 from .delivery_parts import in_turn
 
 __all__ = ["TagOrder"]
 
 
 class TagOrder(wiring.Component):
-    """Queue of tags for each client, all in one RAM, with a place for each tag in each queue.
+    """Queue of tags for each client, all in one RAM, with room for all tags in each queue.
 
     Tags leave, one a cycle, in turns among the clients that have one and, behind the queue, a free
-    place for it. Nothing ever overflows, since a client's tags are all different.
+    place for it. Nothing ever overflows: all tags are different, and the first ``place_count`` of a
+    client's leave as fast as others come.
 
     Latency is 4 cycles; throughput is 1 tag a cycle in and out, also of one client.
 
@@ -62,13 +66,15 @@ class TagOrder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        address_bits = (self.tag_count - 1).bit_length()
+        # A client's first tags are behind the queue soon, so less than all of them are in it.
+        address_bits = queue_address_bits(max(6, self.tag_count - self.place_count + 4))
         m.submodules.tags = tags = SimpleDualPortRam(
-            shape=address_bits + 1,
+            shape=len(self.tag) + 1,
             depth=self.client_count << address_bits,
             lane_count=1,
             latency=2,
             bypass=False,
+            block=self.client_count << address_bits > 64,
         )
 
         eligible = Signal(self.client_count)
@@ -77,25 +83,29 @@ class TagOrder(wiring.Component):
         write_addresses = []
         read_addresses = []
         for client in range(self.client_count):
-            # One bit more than an address where all places can be taken.
-            written = Signal(range(self.tag_count + 1), name=f"written_{client}")
+            written = Signal(address_bits, name=f"written_{client}")
             begin = Signal.like(written, name=f"begin_{client}")
-            second = Signal.like(written, name=f"second_{client}", init=1)
+            after_write = Signal.like(written, name=f"after_write_{client}")
+            second = Signal.like(written, name=f"second_{client}")
             free = Signal(range(self.place_count + 1), name=f"free_{client}", init=self.place_count)
+            m.d.comb += [after_write.eq(next_address(written)), second.eq(next_address(begin))]
             with m.If(self.write[client]):
-                m.d.sync += written.eq(written + 1)
+                m.d.sync += written.eq(after_write)
+                with m.If(~ResetSignal()):
+                    m.d.comb += Assert(
+                        after_write != begin, "a client has more tags than there are"
+                    )
             m.d.sync += free.eq(free - fetch[client] + self.freed[client])
             with m.If(fetch[client]):
                 m.d.sync += [
                     begin.eq(second),
-                    second.eq(second + 1),
                     eligible[client].eq((written != second) & (free > 1)),
                 ]
             with m.Else():
                 m.d.sync += eligible[client].eq((written != begin) & (free != 0))
             number = C(client, (self.client_count - 1).bit_length())
-            write_addresses.append(Cat(written[:address_bits], number))
-            read_addresses.append(Cat(begin[:address_bits], number))
+            write_addresses.append(Cat(written, number))
+            read_addresses.append(Cat(begin, number))
 
         m.d.comb += [
             tags.write_lanes.eq(self.write.any()),

@@ -30,7 +30,7 @@ def _memory(
     shape: ShapeLike, depth: int, init: Iterable[int] = (), *, block: bool = False
 ) -> Memory:
     """Rows as plain bits: lanes may cut through the fields of ``shape``."""
-    attrs = {"ram_style": "block"} if block else {}
+    attrs = {"ram_style": "block", "no_rw_check": "1"} if block else {}
     return Memory(shape=unsigned(Shape.cast(shape).width), depth=depth, init=init, attrs=attrs)
 
 
@@ -249,7 +249,9 @@ class SimpleDualPortRam(wiring.Component):
     init : iterable of int, optional
         Bits of the first rows, where the technology can load them: FPGAs can.
     block : bool, optional
-        Whether an FPGA is asked for block RAM where it would take LUTs.
+        Whether an FPGA is asked for block RAM where it would take LUTs; not with ``bypass``.
+        Nothing then compares addresses, and a row that is read in the cycle in which it is written
+        stays undefined until it is read again.
 
     Members
     -------
@@ -293,6 +295,8 @@ class SimpleDualPortRam(wiring.Component):
         block: bool = False,
     ):
         self._lane_bits = _check(shape, depth, lane_count, latency)
+        if block and bypass:
+            raise ValueError("block must not be asked for with bypass")
         self.shape = shape
         self.depth = depth
         self.lane_count = lane_count
@@ -327,7 +331,8 @@ class SimpleDualPortRam(wiring.Component):
         collides = Signal()
         m.d.comb += collides.eq((self.read_address == self.write_address) & self.write_lanes.any())
         # Only where lanes are bypassed one by one is the old row of use in a collision.
-        reads = self.read_en & (~collides if self.lane_count == 1 or not self.bypass else 1)
+        keeps = not self.block and (self.lane_count == 1 or not self.bypass)
+        reads = self.read_en & (~collides if keeps else 1)
         row = _registered(m, "row", read.data, reads, 1)
         if self.bypass:
             forwarded_lanes = Signal(self.lane_count, reset_less=True)
