@@ -321,7 +321,13 @@ PROOFS = [
     Proof("dma.Completions/done once, written meanwhile", _OneTag, depth=6),
     Proof("dma.Completions/reads end", lambda: _OneTag(cover=True), depth=12, mode="cover"),
     Proof("dma.CompletionCheck/two at once", lambda: _Check(segment_count=4), depth=6),
-    Proof(
-        "dma.CompletionGather/no bank twice", lambda: _Groups(segment_count=4), depth=5, mode="bmc"
+    *(
+        Proof(
+            f"dma.CompletionGather/no bank twice, {count} segments",
+            lambda count=count: _Groups(segment_count=count),
+            depth=depth,
+            mode="bmc",
+        )
+        for count, depth in ((2, 5), (4, 4))
     ),
 ]
