@@ -62,7 +62,8 @@ class Dma(wiring.Component):
     writes : In(MemoryWriteSignature(data_bytes)).array(client_count)
         Clients that write.
     port : Out(TlpPortSignature(segment_count))
-        The port.
+        The port. ``link_up`` must be low for two cycles at least, and is as if it were for 64
+        more: what is sent for clients until then is dropped.
     requests : Out(stream.Signature(TlpBeatLayout(segment_count)))
         Requests and messages that came.
     answers : In(stream.Signature(TlpBeatLayout(segment_count)))
