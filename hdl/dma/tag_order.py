@@ -1,7 +1,6 @@
 """Tags of each client in the order in which they were issued."""
 
 from amaranth import *
-from amaranth.hdl import Assert
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -85,16 +84,11 @@ class TagOrder(wiring.Component):
         for client in range(self.client_count):
             written = Signal(address_bits, name=f"written_{client}")
             begin = Signal.like(written, name=f"begin_{client}")
-            after_write = Signal.like(written, name=f"after_write_{client}")
             second = Signal.like(written, name=f"second_{client}")
             free = Signal(range(self.place_count + 1), name=f"free_{client}", init=self.place_count)
-            m.d.comb += [after_write.eq(next_address(written)), second.eq(next_address(begin))]
+            m.d.comb += second.eq(next_address(begin))
             with m.If(self.write[client]):
-                m.d.sync += written.eq(after_write)
-                with m.If(~ResetSignal()):
-                    m.d.comb += Assert(
-                        after_write != begin, "a client has more tags than there are"
-                    )
+                m.d.sync += written.eq(next_address(written))
             m.d.sync += free.eq(free - fetch[client] + self.freed[client])
             with m.If(fetch[client]):
                 m.d.sync += [
