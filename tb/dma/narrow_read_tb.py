@@ -99,3 +99,17 @@ async def data_do_not_wait(dut):
         await bed.answers.received.get()
     beats = beats_before_responses(lengths, O_BYTES)[-1]
     assert bed.sink.span == beats, f"{bed.sink.span} cycles for {beats} beats"
+
+
+@cocotb.test(timeout_time=100, timeout_unit="us")
+async def no_response_waits_for_later_packets(dut):
+    """Take no packet before the response of the one before: all goes on."""
+    bed = Bed(dut)
+    ahead = 0
+    bed.sink.pause = lambda: bed.sink.received.qsize() > ahead
+    await start(dut)
+    packets = packets_of([1, I_BYTES, 2 * I_BYTES + 1, 1, 1] * 10)
+    cocotb.start_soon(bed.send(packets))
+    for _ in packets:
+        await bed.answers.received.get()
+        ahead += 1
