@@ -30,7 +30,7 @@ __all__ = ["AxiWrite"]
 
 _PIECES = 16
 _AW_PLACES = 16
-_RESPONSES = 32
+_RESPONSES = 64
 _LONGEST_REQUEST = 65535
 _PAGE_BYTES = 4096
 
@@ -54,7 +54,7 @@ class AxiWrite(wiring.Component):
     takes no address or no data for as long, all requests end with TIMEOUT until it does; of a burst
     that has begun it gets the other beats without strobes.
 
-    A client may have 32 requests whose responses it has not taken.
+    A client may have 64 requests whose responses it has not taken.
 
     Latency from the row that makes a piece whole to WVALID is 11 cycles up to 32 bytes, 12 above;
     from BVALID to ``response`` 9. Throughput is a row in, a beat and a burst out per cycle; a piece

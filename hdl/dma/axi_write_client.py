@@ -156,7 +156,7 @@ class AxiWriteClient(wiring.Component):
         response = Signal(MemoryResponseLayout(), reset_less=True)
         responds = Signal()
         m.d.sync += [responds.eq(ends), response.tag.eq(request.tag)]
-        with m.If(watch.lost & needs):
+        with m.If(watch.lost):
             m.d.sync += response.status.eq(MemoryStatus.TIMEOUT)
         with m.Elif(request.status != MemoryStatus.OK):
             m.d.sync += response.status.eq(request.status)

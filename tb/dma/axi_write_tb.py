@@ -107,7 +107,7 @@ async def a_client_that_stops(dut):
     bed.packets[stopped].send(Packet(packet))
     end = bed.packets[stopped].values.pop()
     bed.responses[mute].pause = lambda: True
-    for number in range(40):
+    for number in range(70):
         bed.write(mute, Write(1 << 32 | number << 16, 3, b"abc"))
     rest = range(2, CLIENT_COUNT)
     for number in range(80):
@@ -115,7 +115,7 @@ async def a_client_that_stops(dut):
     while any(bed.open[client] for client in rest):
         await ClockCycles(dut.clk, 10)
     assert bed.open[stopped]
-    assert len(bed.open[mute]) == 40
+    assert len(bed.open[mute]) == 70
     bed.packets[stopped].send_value(end)
     bed.responses[mute].pause = lambda: False
     await bed.settle()
@@ -158,6 +158,7 @@ async def silence(dut, slave_pause):
         while not bed.idle or slave.owed:
             await ClockCycles(dut.clk, 10)
         await ClockCycles(dut.clk, 20)
+        assert slave.content.keys() <= bed.content.keys()
         bed.slow = set()
         bed.forget()
         for _ in range(5):
@@ -199,7 +200,8 @@ async def deaf(dut):
     bed.slave.deaf = True
     bed.slow = set(range(CLIENT_COUNT))
     for number in range(20 * CLIENT_COUNT):
-        bed.write(number % CLIENT_COUNT, Write(number, 70, random.randbytes(70)))
+        write = Write(number << 12 | number, 70, random.randbytes(70))
+        bed.write(number % CLIENT_COUNT, write)
     while not bed.idle:
         await ClockCycles(dut.clk, 10)
     assert {s for statuses in bed.statuses for s in statuses} == {TIMEOUT}
@@ -207,6 +209,8 @@ async def deaf(dut):
     await ClockCycles(dut.clk, 300)
     assert not bed.slave.words
     assert not bed.slave.addresses
+    assert bed.slave.content
+    assert bed.slave.content.items() <= bed.content.items()
     bed.slow = set()
     bed.forget()
     for client in range(CLIENT_COUNT):
