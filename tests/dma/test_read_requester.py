@@ -56,7 +56,7 @@ def test_long_campaign(clients, segments, tags, slot, reserve, run_dir):
         name="read_requester",
         testbench="tb.dma.read_requester_tb",
         run_dir=run_dir,
-        env={"LENGTH": 10} | {name.upper(): value for name, value in sizes.items()},
+        env={"LENGTH": 10, **{name.upper(): value for name, value in sizes.items()}},
         seed=2,
     )
 
