@@ -167,10 +167,10 @@ class DmaBed:
 
     # Requests.
 
-    def read(self, client: int, request: ReadRequest, wanted: bytes | None = None) -> None:
-        """Let a client read."""
+    def read(self, client: int, request: ReadRequest, after: ClientWrite | None = None) -> None:
+        """Let a client read; ``after`` is the write whose bytes it must find."""
         parts = [SentRead(p) for p in split_read(client, request, self.block_bytes)]
-        read = ClientRead(request, parts, wanted)
+        read = ClientRead(request, parts, after)
         streams = self.clients[client]
         streams.reads.append(read)
         streams.parts.extend((read, part) for part in parts)
@@ -300,8 +300,9 @@ class DmaBed:
             for name, status in _FAILURES.items():
                 self.failed[name].add(failures == {status}, status in failures)
         assert response.status in (first or {0}), f"{who}: {response}, not {first} of {read}"
-        if read.wanted is not None and not first and not was_down:
-            assert packet.data == read.wanted, f"{who}: written {read.wanted.hex()}"
+        # What is on its way when the link fails is lost, though it had been answered.
+        if read.after is not None and not first and not read.after.was_down:
+            assert packet.data == read.after.write.data, f"{who}: {packet}, not {read.after}"
         self._answered(f"read {ReadEnd(response.status).name}")
 
     def _answer_writes(self, number: int, client: ClientStreams) -> None:
@@ -323,7 +324,7 @@ class DmaBed:
     def _read_back(self, number: int, one: ClientWrite) -> None:
         write = one.write
         request = ReadRequest(write.address, write.length, random.getrandbits(8))
-        self.read(number, request, None if one.was_down else write.data)
+        self.read(number, request, one)
 
     def _answered(self, status: str) -> None:
         self.answered += 1

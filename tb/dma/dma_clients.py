@@ -41,11 +41,11 @@ class Stalls:
 
 @dataclass
 class ClientRead:
-    """A client's read; ``wanted`` is what a write had put there, if that is known."""
+    """A client's read; ``after`` is the write whose bytes it must find."""
 
     request: ReadRequest
     parts: list[SentRead]
-    wanted: bytes | None = None
+    after: "ClientWrite | None" = None
     accepted_at: int = 1 << 60
 
 
