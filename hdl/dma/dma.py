@@ -204,6 +204,7 @@ class Dma(wiring.Component):
             wiring.connect(m, wiring.flipped(outer.request), inner.request)
             wiring.connect(m, inner.data, narrow.i)
             wiring.connect(m, inner.response, narrow.i_response)
+            m.d.comb += narrow.has_packet.eq(self.read.has_packet[number])
             wiring.connect(m, narrow.o, wiring.flipped(outer.data))
             wiring.connect(m, narrow.o_response, wiring.flipped(outer.response))
         for number, (inner, outer) in enumerate(zip(self.write.clients, self.writes, strict=True)):

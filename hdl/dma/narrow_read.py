@@ -13,8 +13,8 @@ __all__ = ["NarrowRead"]
 class NarrowRead(wiring.Component):
     """Cut the beats of a client's packets, and keep each response behind its packet.
 
-    Where a wide beat is cut, its response would arrive before its last part: here it waits until
-    every packet that had ended when it came has ended at the output, too.
+    Where a wide beat is cut, its response would arrive before its last part: here a response of a
+    packet waits until as many packets have left as there were such responses.
 
     Latency is 2 cycles for data, and 2 for a response. Throughput is 1 narrow beat per cycle, and 1
     response per cycle.
@@ -33,6 +33,8 @@ class NarrowRead(wiring.Component):
     i_response : In(stream.Signature(MemoryResponseLayout()))
         Responses, each after the last beat of its packet has been taken on ``i``.
         ``i_response.ready`` is registered.
+    has_packet : In(1)
+        The response on ``i_response`` is that of a packet, not of a request of 0 bytes.
     o : Out(PacketSignature(o_bytes))
         Packets.
     o_response : Out(stream.Signature(MemoryResponseLayout()))
@@ -46,6 +48,7 @@ class NarrowRead(wiring.Component):
 
     i: stream.Interface
     i_response: stream.Interface
+    has_packet: Signal
     o: stream.Interface
     o_response: stream.Interface
 
@@ -57,6 +60,7 @@ class NarrowRead(wiring.Component):
             {
                 "i": In(PacketSignature(i_bytes)),
                 "i_response": In(response),
+                "has_packet": In(1),
                 "o": Out(PacketSignature(o_bytes)),
                 "o_response": Out(response),
             }
@@ -68,47 +72,39 @@ class NarrowRead(wiring.Component):
         m.submodules.skid = skid = self.skid
         m.submodules.downsizer = downsizer = self.downsizer
         wiring.connect(m, wiring.flipped(self.i), skid.i)
-        wiring.connect(m, skid.o, downsizer.i)
         wiring.connect(m, downsizer.o, wiring.flipped(self.o))
 
-        # Packets that have ended: there are three beats inside, so the counts differ by 3 at most.
-        came = Signal(2)
-        went = Signal(2)
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += came.eq(came + self.i.p.last)
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += went.eq(went + self.o.p.last)
-
-        # Two responses, so that ready is a register. While one waits, packets behind its own go on:
-        # that the counts were equal once is enough.
-        waits = data.StructLayout(
-            {"valid": 1, "behind": 2, "clear": 1, "response": MemoryResponseLayout()}
-        )
+        # Packets that have left, less responses of packets: so many may be answered. Data wait when
+        # there are four; one more may be in the downsizer.
+        ahead = Signal(3)
+        m.d.comb += [
+            downsizer.i.payload.eq(skid.o.payload),
+            downsizer.i.valid.eq(skid.o.valid & ~ahead[2]),
+            skid.o.ready.eq(downsizer.i.ready & ~ahead[2]),
+        ]
+        waits = data.StructLayout({"valid": 1, "has_packet": 1, "response": MemoryResponseLayout()})
         first = Signal(waits)
         second = Signal(waits)
-        came_now = Signal(waits)
-        second_now = Signal(waits)
-        is_clear = Signal()
+        came = Signal(waits)
+        ends = Signal()
         free = Signal()
         passes = Signal()
         m.d.comb += [
             self.i_response.ready.eq(~second.valid),
-            came_now.valid.eq(self.i_response.valid),
-            came_now.behind.eq(came),
-            came_now.response.eq(self.i_response.payload),
-            second_now.eq(second),
-            second_now.clear.eq(second.clear | (went == second.behind)),
-            is_clear.eq(first.clear | (went == first.behind)),
+            came.valid.eq(self.i_response.valid),
+            came.has_packet.eq(self.has_packet),
+            came.response.eq(self.i_response.payload),
+            ends.eq(self.o.valid & self.o.ready & self.o.p.last),
             free.eq(~self.o_response.valid | self.o_response.ready),
-            passes.eq(first.valid & free & is_clear),
+            passes.eq(first.valid & free & (ahead.any() | ~first.has_packet)),
         ]
+        m.d.sync += ahead.eq(ahead + ends - (passes & first.has_packet))
         with m.If(free):
             m.d.sync += self.o_response.valid.eq(passes)
         with m.If(passes):
             m.d.sync += self.o_response.payload.eq(first.response)
-        m.d.sync += [first.clear.eq(is_clear), second.clear.eq(second_now.clear)]
         with m.If(passes | ~first.valid):
-            m.d.sync += [first.eq(Mux(second.valid, second_now, came_now)), second.valid.eq(0)]
+            m.d.sync += [first.eq(Mux(second.valid, second, came)), second.valid.eq(0)]
         with m.Elif(~second.valid):
-            m.d.sync += second.eq(came_now)
+            m.d.sync += second.eq(came)
         return m

@@ -62,6 +62,9 @@ class PcieRead(wiring.Component):
         Memory reads, registered; taken and dropped while the link is down.
     i : In(stream.Signature(TlpBeatLayout(segment_count)))
         Completions.
+    has_packet : Out(client_count)
+        Of each client, with its response: it is that of a packet, not of a request of 0 bytes.
+        Registered.
     done : Out(TagEndedLayout(tag_count)).array(max(1, segment_count // 2))
         Strobes, registered: how each read ended.
     unexpected : Out(range(max(1, segment_count // 2) + 1))
@@ -80,6 +83,7 @@ class PcieRead(wiring.Component):
     timeout: Signal
     o: stream.Interface
     i: stream.Interface
+    has_packet: Signal
     done: Sequence[Any]
     unexpected: Signal
 
@@ -114,6 +118,7 @@ class PcieRead(wiring.Component):
                 "timeout": In(32),
                 "o": Out(stream.Signature(TlpHeaderLayout())),
                 "i": In(stream.Signature(TlpBeatLayout(segment_count))),
+                "has_packet": Out(client_count),
                 "done": Out(ended).array(done_count),
                 "unexpected": Out(range(done_count + 1)),
             }
@@ -149,6 +154,7 @@ class PcieRead(wiring.Component):
             completions.read_row.eq(delivery.read_row),
             delivery.read_data.eq(completions.read_data),
             delivery.issued.eq(reads.issued),
+            self.has_packet.eq(Cat(answer.has_packet for answer in delivery.clients)),
             self.unexpected.eq(completions.unexpected),
         ]
         for ours, ended, delivered in zip(self.done, completions.done, delivery.done, strict=True):

@@ -62,8 +62,9 @@ class ReadDelivery(wiring.Component):
         Row of the completion store to read, registered. A flush reads a row, too, for nothing.
     read_data : In(8 * row_bytes)
         The row, 1 cycle later.
-    clients : Out({data, response}).array(client_count)
-        ``data`` and ``response`` of :func:`MemoryReadSignature`, of ``row_bytes``; registered.
+    clients : Out({data, response, has_packet}).array(client_count)
+        ``data`` and ``response`` of :func:`MemoryReadSignature`, of ``row_bytes``; and whether the
+        response is that of a packet. Registered.
     delivered : Out(stream.Signature(DeliveredLayout(client_count, tag_count)))
         Tags whose slot has been read, registered: all of them, in the order in which that happened.
         While 14 wait here, nothing is read.
@@ -106,6 +107,7 @@ class ReadDelivery(wiring.Component):
                         {
                             "data": Out(PacketSignature(row_bytes)),
                             "response": Out(stream.Signature(MemoryResponseLayout())),
+                            "has_packet": Out(1),
                         }
                     )
                 ).array(client_count),
@@ -153,4 +155,5 @@ class ReadDelivery(wiring.Component):
             ]
             wiring.connect(m, join.data, wiring.flipped(port.data))
             wiring.connect(m, join.response, wiring.flipped(port.response))
+            m.d.comb += port.has_packet.eq(join.has_packet)
         return m

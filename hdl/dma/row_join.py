@@ -43,6 +43,8 @@ class RowJoin(wiring.Component):
         Packets, registered.
     response : Out(stream.Signature(MemoryResponseLayout()))
         Responses, registered.
+    has_packet : Out(1)
+        The response is that of a packet, not of a request of 0 bytes; registered.
     """
 
     write: Signal
@@ -50,6 +52,7 @@ class RowJoin(wiring.Component):
     left: Signal
     data: stream.Interface
     response: stream.Interface
+    has_packet: Signal
 
     def __init__(self, *, row_bytes: int, room: int):
         self.row_bytes = row_bytes
@@ -62,6 +65,7 @@ class RowJoin(wiring.Component):
                 "left": Out(1),
                 "data": Out(PacketSignature(row_bytes)),
                 "response": Out(stream.Signature(MemoryResponseLayout())),
+                "has_packet": Out(1),
             }
         )
         self.rows = Queue(shape=self.row_layout, depth=room, block=True)
@@ -116,6 +120,7 @@ class RowJoin(wiring.Component):
         beat_is_taken = Signal()
         can_respond = Signal()
         answer = Signal(MemoryResponseLayout(), reset_less=True)
+        answers_packet = Signal(reset_less=True)
         response = Signal(MemoryResponseLayout(), reset_less=True)
         m.d.comb += [
             can_respond.eq(~self.response.valid | self.response.ready),
@@ -158,7 +163,15 @@ class RowJoin(wiring.Component):
                 )
 
         with m.If(can_move):
-            m.d.sync += [responding.eq(responds), answer.eq(leaving.response)]
+            m.d.sync += [
+                responding.eq(responds),
+                answer.eq(leaving.response),
+                answers_packet.eq(~leaving.flush),
+            ]
         with m.If(can_respond):
-            m.d.sync += [self.response.valid.eq(responding & beat_is_taken), response.eq(answer)]
+            m.d.sync += [
+                self.response.valid.eq(responding & beat_is_taken),
+                response.eq(answer),
+                self.has_packet.eq(answers_packet),
+            ]
         return m

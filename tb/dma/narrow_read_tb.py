@@ -21,6 +21,23 @@ _RESPONSE = MemoryResponseLayout()
 _FIELDS = FieldReader(_RESPONSE)
 
 
+class _Flagged:
+    """Payload of a stream with the signal beside it as its top bit."""
+
+    def __init__(self, payload: Any, flag: Any):
+        self.payload = payload
+        self.flag = flag
+
+    @property
+    def value(self) -> int:
+        return int(self.flag.value) << _RESPONSE.size | int(self.payload.value)
+
+    @value.setter
+    def value(self, value: int) -> None:
+        self.payload.value = value & (1 << _RESPONSE.size) - 1
+        self.flag.value = value >> _RESPONSE.size
+
+
 class _Answers(StreamSink):
     """Take responses, and remember how many beats had been taken by then."""
 
@@ -42,6 +59,7 @@ class Bed:
         self.source = PacketSource(dut, "i", I_BYTES, pause=chance(stall))
         self.sink = PacketSink(dut, "o", O_BYTES, pause=chance(stall))
         self.responses = StreamSource(dut, "i_response")
+        self.responses.payload = _Flagged(self.responses.payload, dut.has_packet)  # pyright: ignore[reportAttributeAccessIssue]
         self.answers = _Answers(dut, self.sink, chance(response_stall))
 
     async def send(self, packets: list[Packet]) -> None:
@@ -54,9 +72,8 @@ class Bed:
             beats += -(-len(packet.data) // I_BYTES)
             while self.source.accepted < beats:
                 await RisingEdge(self.dut.clk)
-            self.responses.send_value(
-                pack_fields(_RESPONSE, tag=number % 256, status=2 * packet.error)
-            )
+            value = pack_fields(_RESPONSE, tag=number % 256, status=2 * packet.error)
+            self.responses.send_value(bool(packet.data) << _RESPONSE.size | value)
 
 
 def packets_of(lengths: list[int]) -> list[Packet]:
