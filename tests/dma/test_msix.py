@@ -11,7 +11,7 @@ from tb.simulate import simulate
 @pytest.mark.parametrize("testbench", ["msix_tb", "msix_races_tb"])
 @pytest.mark.parametrize(
     ("vectors", "data_bytes", "ticks", "interval_bits"),
-    [(3, 4, 1, 3), (64, 32, 4, 6), (2048, 128, 8, 9)],
+    [(3, 4, 1, 3), (64, 32, 16, 6), (2048, 128, 8, 9)],
 )
 def test_msix(vectors, data_bytes, ticks, interval_bits, testbench, run_dir):
     simulate(
@@ -36,7 +36,7 @@ def test_msix(vectors, data_bytes, ticks, interval_bits, testbench, run_dir):
 def test_msix_under_a_host(run_dir):
     """Size as in ``test_msix``, so that it is not built twice."""
     simulate(
-        Msix(vector_count=64, data_bytes=32, tick_cycles=4, interval_bits=6),
+        Msix(vector_count=64, data_bytes=32, tick_cycles=16, interval_bits=6),
         name="msix",
         testbench="tb.dma.msix_host_tb",
         run_dir=run_dir,
