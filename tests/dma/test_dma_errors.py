@@ -10,8 +10,8 @@ from tb.simulate import simulate
     ("data_bytes", "requests"),
     [
         (32, 5000),
-        (8, 800),
-        (128, 1500),
+        (8, 500),
+        (128, 1000),
         pytest.param(32, 100_000, marks=pytest.mark.long),
         pytest.param(128, 100_000, marks=pytest.mark.long),
     ],
