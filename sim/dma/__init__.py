@@ -4,7 +4,9 @@ from .axi_read import AxiBurst, axi_answer, axi_read_bursts
 from .axi_write import AxiWriteOutcome, axi_write_outcome
 from .completions import CompletionsModel, EndedRead, ReadEnd
 from .endpoint import EndpointError, EndpointModel
+from .memory_copy import copy_status
 from .msix import MsixEntry, MsixModel
+from .narrow_read import beats_before_responses
 from .pcie_write import Write, WriteOutcome, write_outcome, written_bytes
 from .read_delivery import Answer, ReadDeliveryModel
 from .read_issue import read_tlp
@@ -38,6 +40,8 @@ __all__ = [
     "axi_answer",
     "axi_read_bursts",
     "axi_write_outcome",
+    "beats_before_responses",
+    "copy_status",
     "read_block_bytes",
     "read_tlp",
     "split_read",
