@@ -31,6 +31,8 @@ from .read_requester import ReadRequester
 from .read_splitter import ReadSplitter
 from .send_credits import SendCredits
 from .send_queue import SendQueue
+from .sent_reads import SentReads
+from .skid import Skid
 from .tag_pool import TagPool
 from .tag_return import TagReturn
 from .tag_timer import TagTimer
@@ -76,6 +78,8 @@ __all__ = [
     "ReadSplitter",
     "SendCredits",
     "SendQueue",
+    "SentReads",
+    "Skid",
     "TagEndedLayout",
     "TagPool",
     "TagReturn",

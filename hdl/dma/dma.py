@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..pcie.port import TlpPortSignature
 from ..pcie.raw_rx import segment_count_of
-from ..pcie.tlp import TlpBeatLayout
+from ..pcie.tlp import TlpBeatLayout, TlpClass, TlpHeaderLayout, class_of
 from ..stream import Upsizer
 from .dma_counters import FAILURES, DmaEventsLayout
 from .endpoint import DEFAULT_CREDITS, Endpoint
@@ -18,11 +18,15 @@ from .narrow_read import NarrowRead
 from .parts import row_bytes_of
 from .pcie_read import PcieRead
 from .pcie_write import PcieWrite
+from .sent_reads import SentReads
+from .skid import Skid
 
 __all__ = ["Dma"]
 
 #: Cycles for which a link that came up is not used; TLPs on their way have been dropped by then.
 _SETTLING = 64
+#: Bound on the reads in the endpoint: it keeps 16 beats of 4, and 7 more are on their way.
+_MOST_READS = 255
 
 
 class Dma(wiring.Component):
@@ -62,8 +66,8 @@ class Dma(wiring.Component):
     writes : In(MemoryWriteSignature(data_bytes)).array(client_count)
         Clients that write.
     port : Out(TlpPortSignature(segment_count))
-        The port. ``link_up`` must be low for two cycles at least, and is as if it were for 64
-        more: what is sent for clients until then is dropped.
+        The port. ``link_up`` is as if it were low for 64 cycles more: what is sent for clients
+        until then is dropped.
     requests : Out(stream.Signature(TlpBeatLayout(segment_count)))
         Requests and messages that came.
     answers : In(stream.Signature(TlpBeatLayout(segment_count)))
@@ -158,12 +162,31 @@ class Dma(wiring.Component):
             m.d.sync += settling.eq(settling - 1)
         with m.Else():
             m.d.sync += link_up.eq(1)
-        for inner, outer in ((read.o, endpoint.reads), (write.o, endpoint.writes)):
+        # Headers of reads may wait here, and so be late; writes may not: what has a response must
+        # be in the endpoint's queue, so that a read that comes after it stays behind it.
+        m.submodules.headers = headers = Skid(shape=TlpHeaderLayout())
+        wiring.connect(m, read.o, headers.i)
+        for inner, outer in ((headers.o, endpoint.reads), (write.o, endpoint.writes)):
             m.d.comb += [
                 outer.payload.eq(inner.payload),
                 outer.valid.eq(inner.valid & link_up),
                 inner.ready.eq(outer.ready | ~link_up),
             ]
+
+        m.submodules.sent_reads = sent_reads = SentReads(
+            most=_MOST_READS, lane_count=self.segment_count
+        )
+        tx = self.port.tx
+        are_reads = [
+            valid & segment.sop & (class_of(segment.header) == TlpClass.NON_POSTED)
+            for valid, segment in zip(tx.p.valid, tx.p.segments, strict=True)
+        ]
+        m.d.sync += sent_reads.sent.eq(Mux(tx.valid & tx.ready, sum(are_reads, start=C(0, 1)), 0))
+        m.d.comb += [
+            sent_reads.taken.eq(endpoint.reads.valid & endpoint.reads.ready),
+            sent_reads.clear.eq(~link_up),
+            read.passed.eq(sent_reads.passed),
+        ]
 
         most_payload = self.max_payload_bytes.bit_length() - 8
         m.d.sync += [

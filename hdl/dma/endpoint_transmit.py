@@ -272,7 +272,12 @@ class EndpointTransmit(wiring.Component):
             packer.clear.eq(is_down),
             leaves.eq(packer.i.valid & packer.i.ready),
         ]
-        wiring.connect(m, packer.o, wiring.flipped(self.o))
+        # A link that was down for a single cycle must not see what is left of the one before.
+        m.d.comb += [
+            self.o.payload.eq(packer.o.payload),
+            self.o.valid.eq(packer.o.valid & ~is_down),
+            packer.o.ready.eq(self.o.ready),
+        ]
         m.d.sync += [
             write_place.eq(write_place + write.en),
             read_place.eq(read_place + leaves),

@@ -14,6 +14,7 @@ from .memory_port import MemoryReadSignature
 from .parts import TagEndedLayout, row_bytes_of
 from .read_delivery import ReadDelivery
 from .read_requester import ReadRequester
+from .skid import Skid
 
 __all__ = ["PcieRead"]
 
@@ -27,7 +28,7 @@ class PcieRead(wiring.Component):
     its requests. What fails, fails alone: its packet ends with ``error``, and what did not come is
     0.
 
-    Latency is 4 cycles from a request to ``o``, and 20 from a read's last completion to the beat.
+    Latency is 4 cycles from a request to ``o``, and 21 from a read's last completion to the beat.
     Throughput is one read per cycle, one beat of completions per cycle, one beat to a client per
     cycle.
 
@@ -60,6 +61,8 @@ class PcieRead(wiring.Component):
         Cycles that completions may take.
     o : Out(stream.Signature(TlpHeaderLayout()))
         Memory reads, registered; taken and dropped while the link is down.
+    passed : In(1)
+        Strobe, as of :class:`ReadRequester`.
     i : In(stream.Signature(TlpBeatLayout(segment_count)))
         Completions.
     has_packet : Out(client_count)
@@ -82,6 +85,7 @@ class PcieRead(wiring.Component):
     link_up: Signal
     timeout: Signal
     o: stream.Interface
+    passed: Signal
     i: stream.Interface
     has_packet: Signal
     done: Sequence[Any]
@@ -117,6 +121,7 @@ class PcieRead(wiring.Component):
                 "link_up": In(1),
                 "timeout": In(32),
                 "o": Out(stream.Signature(TlpHeaderLayout())),
+                "passed": In(1),
                 "i": In(stream.Signature(TlpBeatLayout(segment_count))),
                 "has_packet": Out(client_count),
                 "done": Out(ended).array(done_count),
@@ -136,14 +141,23 @@ class PcieRead(wiring.Component):
             wiring.connect(m, answer.data, wiring.flipped(client.data))
             wiring.connect(m, answer.response, wiring.flipped(client.response))
         wiring.connect(m, reads.o, wiring.flipped(self.o))
-        wiring.connect(m, wiring.flipped(self.i), completions.i)
-        wiring.connect(m, reads.fail, completions.fail)
+        # Between parts that lie far from each other nothing goes from ready to ready.
+        m.submodules.skid = skid = Skid(shape=self.i.payload.shape())
+        wiring.connect(m, wiring.flipped(self.i), skid.i)
+        wiring.connect(m, skid.o, completions.i)
+        # Completions take each failure at once.
+        m.d.comb += reads.fail.ready.eq(1)
+        m.d.sync += [
+            completions.fail.valid.eq(reads.fail.valid),
+            completions.fail.payload.eq(reads.fail.payload),
+        ]
         wiring.connect(m, delivery.delivered, reads.delivered)
         m.d.comb += [
             reads.max_request.eq(self.max_request),
             reads.requester.eq(self.requester),
             reads.link_up.eq(self.link_up),
             reads.timeout.eq(self.timeout),
+            reads.passed.eq(self.passed),
             reads.out.eq(completions.out),
             completions.requester.eq(self.requester),
             completions.asked.valid.eq(reads.issued.valid),

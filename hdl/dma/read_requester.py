@@ -67,6 +67,9 @@ class ReadRequester(wiring.Component):
         Cycles that completions may take, in steps of 4.
     o : Out(stream.Signature(TlpHeaderLayout()))
         Memory reads, registered.
+    passed : In(1)
+        Strobe: each header that had been taken from ``o`` when this was last set has been sent. 1
+        where what is taken is sent.
     issued : Out(IssuedLayout(client_count, row_bytes, tag_count))
         Strobe: in the cycle in which a header comes to be offered, or a read is not sent.
         Registered.
@@ -92,6 +95,7 @@ class ReadRequester(wiring.Component):
     link_up: Signal
     timeout: Signal
     o: stream.Interface
+    passed: Signal
     issued: data.View
     out: Signal
     fail: stream.Interface
@@ -126,6 +130,7 @@ class ReadRequester(wiring.Component):
                 "link_up": In(1),
                 "timeout": In(32),
                 "o": Out(stream.Signature(TlpHeaderLayout())),
+                "passed": In(1),
                 "issued": Out(IssuedLayout(client_count, row_bytes, tag_count)),
                 "out": In(tag_count),
                 "fail": Out(stream.Signature(TagDoneLayout(tag_count))),
@@ -171,6 +176,7 @@ class ReadRequester(wiring.Component):
             timer.timeout.eq(self.timeout),
             timer.offered.eq(issue.o.valid),
             timer.blocked.eq(issue.o.valid & ~issue.o.ready),
+            timer.passed.eq(self.passed),
             tag_return.failing.eq(timer.failing),
             tag_return.time.eq(timer.time),
         ]

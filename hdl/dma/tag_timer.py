@@ -71,6 +71,9 @@ class TagTimer(wiring.Component):
         Cycles after which a read is late, in steps of 4.
     offered, blocked : In(1) each
         A header is offered to the link; it is not taken in this cycle.
+    passed : In(1)
+        Strobe: each header that had been taken when this was last set has been sent. A quarter in
+        which it does not come twice does not count, either. 1 where what is taken is sent.
     send, discard : Out(1) each
         Pieces may be issued and sent; pieces are issued but not sent. Registered, never both.
     fail : Out(stream.Signature(TagDoneLayout(tag_count)))
@@ -92,6 +95,7 @@ class TagTimer(wiring.Component):
     timeout: Signal
     offered: Signal
     blocked: Signal
+    passed: Signal
     send: Signal
     discard: Signal
     fail: stream.Interface
@@ -110,6 +114,7 @@ class TagTimer(wiring.Component):
                 "timeout": In(32),
                 "offered": In(1),
                 "blocked": In(1),
+                "passed": In(1),
                 "send": Out(1),
                 "discard": Out(1),
                 "fail": Out(stream.Signature(TagDoneLayout(tag_count))),
@@ -210,21 +215,29 @@ class TagTimer(wiring.Component):
         """Count quarters; they end with a round, so that each tag is seen in each quarter."""
         left = Signal(30)
         is_over = Signal()
-        is_stuck = Signal()
+        # A header is stuck that is offered all the time, or waits somewhere behind: what had been
+        # taken before the quarter is gone when `passed` comes for the second time.
+        is_offered = Signal()
+        waits = Signal(2)
         m.d.sync += is_over.eq(left == 0)
-        with m.If(round_ends & is_over):
+        quarter_ends = Signal()
+        m.d.comb += quarter_ends.eq(round_ends & is_over)
+        with m.If(quarter_ends):
             m.d.sync += [
                 quarter.eq(quarter + 1),
                 left.eq(self.timeout[2:]),
                 is_over.eq(0),
-                is_stuck.eq(1),
             ]
-            with m.If(~is_stuck):
+            with m.If(~is_offered & (waits == 0)):
                 m.d.sync += self.time.eq(self.time + 1)
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
+        with m.If(quarter_ends):
+            m.d.sync += [is_offered.eq(1), waits.eq(2)]
+        with m.Elif(self.passed & (waits != 0)):
+            m.d.sync += waits.eq(waits - 1)
         with m.If(~self.blocked):
-            m.d.sync += is_stuck.eq(0)
+            m.d.sync += is_offered.eq(0)
 
     def _follow(self, m: Module, round_ends: Value) -> Value:
         """Follow the link; return if it is up and nothing of before is out.

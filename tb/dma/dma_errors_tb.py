@@ -103,7 +103,7 @@ async def every_request_is_answered_as_it_should_be(dut):
         if random.random() < 0.002:
             cocotb.start_soon(_starve(bed))
         if bed.cycle >= next_drop and (link is None or link.done()):
-            link = cocotb.start_soon(bed.interrupt(random.choice([2, 3, 8, 40, 300])))
+            link = cocotb.start_soon(bed.interrupt(random.choice([1, 2, 3, 8, 40, 300])))
             next_drop = bed.cycle + random.randrange(12000)
         await _until_answered(bed, most=44)
         await ClockCycles(dut.clk, 4)

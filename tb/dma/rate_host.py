@@ -2,6 +2,7 @@
 
 import random
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import cocotb
@@ -51,6 +52,8 @@ class RateHost:
     bytes_per_cycle : float
         Rate of the link to the engine, of TLPs with header and framing; 0 is no limit but a beat
         a cycle.
+    limits : sequence of Credits
+        What the engine gets, in multiples of 4.
 
     Attributes
     ----------
@@ -61,7 +64,15 @@ class RateHost:
     #: Header of 3 DW, token with sequence number, LCRC (128b/130b encoding, 4.2.2.3).
     OVERHEAD = 12 + 4 + 4
 
-    def __init__(self, dut: Any, segment_count: int, *, way: int = 0, bytes_per_cycle: float = 0.0):
+    def __init__(
+        self,
+        dut: Any,
+        segment_count: int,
+        *,
+        way: int = 0,
+        bytes_per_cycle: float = 0.0,
+        limits: Sequence[Credits] = _LIMITS,
+    ):
         self.way = way
         self.split = self.payload = 256
         self.bytes_per_cycle = bytes_per_cycle
@@ -71,7 +82,7 @@ class RateHost:
             dut,
             "port",
             segment_count,
-            limits=_LIMITS,
+            limits=limits,
             scale=_SCALE,
             return_delay=lambda: 2 * way,
             source_pause=self._pause,

@@ -100,7 +100,7 @@ class RequesterBed:
         dut = self.dut
         dut.max_request.value = self._code
         dut.requester.value, dut.timeout.value = self._requester, self._timeout
-        dut.link_up.value = 1
+        dut.link_up.value = dut.passed.value = 1
         dut.out.value = dut.o__ready.value = dut.fail__ready.value = dut.delivered__valid.value = 0
         await start(dut)
         cocotb.start_soon(self._run())

@@ -55,6 +55,7 @@ class Bench:
         dut = self.dut
         dut.issued.value = dut.out.value = dut.offered.value = dut.blocked.value = 0
         dut.link_up.value, dut.timeout.value = 1, self.model.timeout
+        dut.passed.value = 1
         dut.fail__ready.value = 0
         await start(dut)
         return self
@@ -269,6 +270,29 @@ async def time_of_quarantine_stands_while_blocked(dut):
     bench.offered = bench.blocked = False
     await bench.steps(timeout // 4 + ROUND + 4)
     assert bench.quarters
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def time_of_quarantine_stands_while_headers_wait_behind(dut):
+    """Count no quarter in which what was taken before it may not have been sent."""
+    timeout = 16 * ROUND
+    bench = await Bench(dut, timeout=timeout).begin()
+    dut.passed.value = 0
+    await bench.steps(2 * (timeout // 4 + ROUND))
+    bench.quarters.clear()
+    # Once in each quarter may have been meant for a header of long before.
+    for _ in range(40):
+        dut.passed.value = 1
+        await bench.steps(1)
+        dut.passed.value = 0
+        await bench.steps(timeout // 4 + ROUND + 2)
+    assert not bench.quarters
+    for _ in range(40):
+        dut.passed.value = 1
+        await bench.steps(1)
+        dut.passed.value = 0
+        await bench.steps(timeout // 16)
+    assert len(bench.quarters) >= 4
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

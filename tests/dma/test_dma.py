@@ -34,6 +34,17 @@ def test_dma(data_bytes, client_count, tag_count, slot_bytes, max_payload_bytes,
     )
 
 
+def test_dma_without_credits(run_dir):
+    sizes = {"data_bytes": 32, "tag_count": 8}
+    simulate(
+        Dma(**sizes, client_count=2),
+        name="dma",
+        testbench="tb.dma.dma_credits_tb",
+        run_dir=run_dir,
+        env={name.upper(): size for name, size in sizes.items()},
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
