@@ -26,7 +26,7 @@ __all__ = ["Dma"]
 #: Cycles for which a link that came up is not used; TLPs on their way have been dropped by then.
 _SETTLING = 64
 #: Bound on the reads in the endpoint: it keeps 16 beats of 4, and 7 more are on their way.
-_MOST_READS = 255
+_MOST_READS = 127
 
 
 class Dma(wiring.Component):
