@@ -12,6 +12,7 @@ from .read_delivery import Answer, ReadDeliveryModel
 from .read_issue import read_tlp
 from .read_requester import ReadRequesterModel
 from .read_splitter import ReadPiece, ReadRequest, read_block_bytes, split_read
+from .sent_reads import SentReadsModel
 from .tag_pool import TagPoolModel
 from .tag_return import TagReturnModel
 from .tag_timer import FailedRead, TagTimerModel
@@ -32,6 +33,7 @@ __all__ = [
     "ReadPiece",
     "ReadRequest",
     "ReadRequesterModel",
+    "SentReadsModel",
     "TagPoolModel",
     "TagReturnModel",
     "TagTimerModel",
