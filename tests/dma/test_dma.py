@@ -35,13 +35,13 @@ def test_dma(data_bytes, client_count, tag_count, slot_bytes, max_payload_bytes,
 
 
 def test_dma_without_credits(run_dir):
-    sizes = {"data_bytes": 32, "tag_count": 8}
+    data_bytes, tag_count = 32, 8
     simulate(
-        Dma(**sizes, client_count=2),
+        Dma(data_bytes=data_bytes, tag_count=tag_count, client_count=2),
         name="dma",
         testbench="tb.dma.dma_credits_tb",
         run_dir=run_dir,
-        env={name.upper(): size for name, size in sizes.items()},
+        env={"DATA_BYTES": data_bytes, "TAG_COUNT": tag_count},
     )
 
 
