@@ -101,6 +101,7 @@ class WriteSplitter(wiring.Component):
         self.lost = Signal(reset_less=True)
         self.muted = Signal(reset_less=True)
         self.failed = Signal(client_count)
+        self.opened = Signal(client_count)
 
     def elaborate(self, platform):
         m = Module()
@@ -180,7 +181,8 @@ class WriteSplitter(wiring.Component):
             loads.eq(~self.valid | (moves & is_last)),
         ]
         with m.If(~self.link_up):
-            m.d.sync += fell.eq(1)
+            # A write may be open without a piece here: what was sent of it is lost.
+            m.d.sync += [fell.eq(1), failed.eq(failed | self.opened)]
         with m.If(moves):
             m.d.sync += [self.priming.eq(0), muted.eq(silent & ~self.priming)]
             m.d.sync += [lost.eq(lost | fell | ~self.link_up), fell.eq(0)]
@@ -197,9 +199,10 @@ class WriteSplitter(wiring.Component):
                     with m.Case(number):
                         m.d.sync += freed.eq(Mux(is_last, piece.free_to, freed + 1))
                         with m.If(is_last):
-                            m.d.sync += failed[number].eq(
-                                ~piece.end & (gone | fell | ~self.link_up)
-                            )
+                            m.d.sync += [
+                                self.opened[number].eq(~piece.end),
+                                failed[number].eq(~piece.end & (gone | fell | ~self.link_up)),
+                            ]
         with m.If(loads):
             first = self.next_plan.piece.first
             low_page = self.next_plan.piece.page[:_LOW_PAGE_BITS]
