@@ -105,8 +105,8 @@ def MemoryWriteSignature(data_bytes: int) -> wiring.Signature:
         For each request of n > 0 bytes, in their order, a packet of n bytes. A shorter one, or one
         with ``error``, is not written to its end; what a longer one has beyond is dropped.
     response : In(stream.Signature(MemoryResponseLayout()))
-        For each request one, in their order: over PCI Express, when its last TLP has gone to the
-        link, behind which a read or a later write of the same path finds it done.
+        For each request one, in their order: over PCI Express, when its last TLP is on its way to
+        the link, behind which a read or a later write of the same path finds it done.
     """
     return wiring.Signature(
         {

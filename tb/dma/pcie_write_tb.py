@@ -238,6 +238,38 @@ async def a_link_that_flaps(dut, sink_stall):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(cycles=[1, 40])
+async def a_link_that_dips_between_two_pages(dut, cycles):
+    """Send no second page when the link was down since the first: what was sent of it is lost."""
+    b = bed(dut)
+    await b.start(max_payload=5)
+    b.strict = False
+    may_send = False
+    source = b.packets[0]
+    source.pause = lambda: not may_send and source.accepted >= 1
+    b.write(0, plain(0x4000 - 15, 3000))
+    while not b.tlps:
+        await ClockCycles(dut.clk, 1)
+    await ClockCycles(dut.clk, 40)
+    await FallingEdge(dut.clk)
+    dut.link_up.value = 0
+    await ClockCycles(dut.clk, cycles)
+    await FallingEdge(dut.clk)
+    dut.link_up.value = 1
+    await ClockCycles(dut.clk, 40)
+    may_send = True
+    await b.finish()
+    assert b.statuses[0] == [LINK_DOWN]
+    assert [(tlp.address, tlp.length) for tlp in b.tlps] == [(0x3FF0, 4)]
+    # That one alone: the client's next write is sent.
+    b.forget()
+    b.strict = True
+    b.write(0, plain(0x4000 - 15, 3000))
+    await b.finish()
+    assert b.statuses[0] == [OK]
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def reset_forgets_all(dut):
     """Reset in mid-traffic; what is asked then is done as if nothing had been."""
     b = bed(dut, sink_pause=chance(0.3))
