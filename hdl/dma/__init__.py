@@ -41,6 +41,7 @@ from .write_intake import WriteIntake
 from .write_responses import WriteResponses
 from .write_shift import WriteShift
 from .write_splitter import WriteSplitter
+from .write_verdict import WriteVerdict
 
 __all__ = [
     "DMA_COUNTERS",
@@ -89,4 +90,5 @@ __all__ = [
     "WriteResponses",
     "WriteShift",
     "WriteSplitter",
+    "WriteVerdict",
 ]

@@ -25,6 +25,7 @@ from .memory_port import MemoryStatus, MemoryWriteSignature
 from .write_arbiter import WriteArbiter
 from .write_intake import WriteIntake
 from .write_parts import WritePieceLayout, store_rows_of
+from .write_verdict import WriteVerdict
 
 __all__ = ["AxiWrite"]
 
@@ -108,7 +109,8 @@ class AxiWrite(wiring.Component):
         sizes = {"client_count": client_count, "row_bytes": data_bytes}
         pages = -(-_LONGEST_REQUEST // _PAGE_BYTES) + 1
         self.intakes = [WriteIntake(**sizes, response_count=_RESPONSES) for _ in self.writes]
-        self.arbiter = WriteArbiter(**sizes)
+        self.arbiter = WriteArbiter(**sizes, piece_count=_PIECES)
+        self.verdict = WriteVerdict(**sizes)
         self.pieces = Queue(shape=WritePieceLayout(**sizes), depth=_PIECES)
         self.splitter = AxiWriteSplitter(**sizes)
         self.shift = AxiWriteShift(**sizes)
@@ -126,12 +128,14 @@ class AxiWrite(wiring.Component):
             lane_count=1,
             latency=1,
             bypass=False,
+            block=True,
         )
         self.ticks = AxiTicks()
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.arbiter = arbiter = self.arbiter
+        m.submodules.verdict = verdict = self.verdict
         m.submodules.pieces = pieces = self.pieces
         m.submodules.splitter = splitter = self.splitter
         m.submodules.store = store = self.store
@@ -165,12 +169,14 @@ class AxiWrite(wiring.Component):
                 client.tick.eq(ticks.tick),
             ]
 
-        wiring.connect(m, arbiter.o, pieces.i)
+        wiring.connect(m, arbiter.o, verdict.i)  # there is room for what the arbiter tells
+        wiring.connect(m, verdict.o, pieces.i)
         wiring.connect(m, pieces.o, splitter.i)
         wiring.connect(m, splitter.o, shift.i)
         wiring.connect(m, splitter.address, addresses.i)
         low = self.data_bytes.bit_length() - 1
         m.d.comb += [
+            arbiter.left.eq(pieces.o.valid & pieces.o.ready),
             store.write_lanes.eq(arbiter.write_en),
             store.write_address.eq(arbiter.write_row),
             store.write_data.eq(arbiter.write_data),

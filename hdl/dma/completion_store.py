@@ -95,6 +95,7 @@ class CompletionStore(wiring.Component):
                 lane_count=SEGMENT_DWORDS,
                 latency=1,
                 bypass=False,
+                block=True,
             )
             for _ in range(segment_count)
         ]

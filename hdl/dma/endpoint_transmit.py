@@ -21,12 +21,15 @@ from ..pcie.tlp_packer import select_wide
 from .read_gather import ReadGather
 from .send_credits import SendCredits
 from .send_queue import SendQueue
+from .skid import Skid
 
 __all__ = ["EndpointTransmit"]
 
 #: Rows that a queue needs beside those of its longest TLP: as many as leave, at the full rate,
 #: between a TLP's last beat and the moment in which its first row is free again.
-_ROWS_UNDER_WAY = 8
+_ROWS_UNDER_WAY = 9
+#: Cycles for which reads wait for other reads while there is something else to send.
+_GATHERING_CYCLES = 64
 #: Rows on the way from a queue's RAM to the packer: as many as keep a row a cycle going.
 _CARRIED_ROWS = 4
 
@@ -49,7 +52,7 @@ class EndpointTransmit(wiring.Component):
     dropped, also the rest of a TLP that goes on when the link is up again. ``o.valid`` falls
     within 2 cycles, also within a TLP.
 
-    Latency is 10 cycles from a TLP's last beat to its first one on ``o``, and 11 for a read.
+    Latency is 11 cycles from a TLP's last beat to its first one on ``o``, and 12 for a read.
     Throughput is a row in each cycle, from one queue or several: full beats of ``o`` while rows
     are full. Beats of reads are full while there are more than can leave.
 
@@ -159,7 +162,6 @@ class EndpointTransmit(wiring.Component):
             gather.i.payload.eq(self.reads.payload),
             gather.i.valid.eq(self.reads.valid & ~is_down),
             self.reads.ready.eq(gather.i.ready | is_down),
-            gather.hurry.eq(reads_queue.empty),
             gather.clear.eq(is_down),
             gate.limits.eq(self.limits),
             gate.infinite.eq(self.infinite),
@@ -167,6 +169,19 @@ class EndpointTransmit(wiring.Component):
             gate.link_up.eq(self.link_up),
         ]
         wiring.connect(m, gather.o, reads_queue.i)
+
+        # While others have rows to send, which reads stay behind anyway, they wait for more of
+        # them: a row of one read takes as long as a row of four.
+        waited = Signal(range(2 * _GATHERING_CYCLES))
+        hurries = Signal()
+        others = [queue.empty for queue in self.queues if queue is not reads_queue]
+        m.d.sync += hurries.eq(Cat(others).all() | waited[-1])
+        m.d.comb += gather.hurry.eq(reads_queue.empty & hurries)
+        with m.If(~gather.o.p.valid[0] | (gather.o.valid & gather.o.ready)):
+            m.d.sync += waited.eq(0)
+        with m.Elif(~waited[-1]):
+            m.d.sync += waited.eq(waited + 1)
+
         for source, c in ((self.writes, TlpClass.POSTED), (self.answers, TlpClass.COMPLETION)):
             queue = self.queues[c.value]
             m.d.comb += [
@@ -182,7 +197,11 @@ class EndpointTransmit(wiring.Component):
             name = c.name.lower()
             m.submodules[f"{name}_queue"] = queue
             m.submodules[f"{name}_credits"] = paid = SendCredits(segment_count=self.segment_count)
-            wiring.connect(m, queue.o, paid.i)
+            m.submodules[f"{name}_skid"] = skid = ResetInserter(is_down)(
+                Skid(shape=queue.o.payload.shape())
+            )
+            wiring.connect(m, queue.o, skid.i)
+            wiring.connect(m, skid.o, paid.i)
             m.d.comb += [
                 queue.clear.eq(is_down),
                 paid.clear.eq(is_down),

@@ -10,12 +10,14 @@ from ..pcie.tlp_packer import TlpPacker
 from ..stream import Queue
 from .memory_port import MemoryWriteSignature
 from .parts import row_bytes_of
+from .skid import Skid
 from .write_arbiter import WriteArbiter
 from .write_intake import WriteIntake
 from .write_parts import WritePieceLayout, store_rows_of
 from .write_responses import WriteResponses
 from .write_shift import WriteShift
 from .write_splitter import WriteSplitter
+from .write_verdict import WriteVerdict
 
 __all__ = ["PcieWrite"]
 
@@ -39,8 +41,8 @@ class PcieWrite(wiring.Component):
 
     A client may have 32 requests whose responses it has not taken.
 
-    Latency from the row that makes a piece whole to its first beat is 10 cycles with 1 segment,
-    13 above, and one more if the row stored before was another client's. Throughput is a row and a
+    Latency from the row that makes a piece whole to its first beat is 12 cycles with 1 segment,
+    15 above, and one more if the row stored before was another client's. Throughput is a row and a
     piece per cycle in, a beat per cycle out; a piece that begins in mid-row takes a cycle more than
     its TLPs have beats if they are as many as its rows.
 
@@ -101,7 +103,8 @@ class PcieWrite(wiring.Component):
 
         sizes = {"client_count": client_count, "row_bytes": self.row_bytes}
         self.intakes = [WriteIntake(**sizes, response_count=_RESPONSES) for _ in self.clients]
-        self.arbiter = WriteArbiter(**sizes)
+        self.arbiter = WriteArbiter(**sizes, piece_count=_PIECES)
+        self.verdict = WriteVerdict(**sizes)
         self.pieces = Queue(shape=WritePieceLayout(**sizes), depth=_PIECES)
         self.splitter = WriteSplitter(**sizes)
         self.shift = WriteShift(client_count=client_count, segment_count=segment_count)
@@ -114,6 +117,7 @@ class PcieWrite(wiring.Component):
             lane_count=1,
             latency=1,
             bypass=False,
+            block=True,
         )
 
     def elaborate(self, platform):
@@ -136,7 +140,14 @@ class PcieWrite(wiring.Component):
                 intake.answered.eq(client.response.valid & client.response.ready),
             ]
 
-        wiring.connect(m, arbiter.o, pieces.i)
+        # There is room for what the arbiter tells.
+        m.submodules.verdict = verdict = self.verdict
+        m.d.sync += [
+            verdict.i.valid.eq(arbiter.o.valid),
+            verdict.i.payload.eq(arbiter.o.payload),
+        ]
+        m.d.comb += arbiter.left.eq(pieces.o.valid & pieces.o.ready)
+        wiring.connect(m, verdict.o, pieces.i)
         wiring.connect(m, pieces.o, splitter.i)
         wiring.connect(m, splitter.o, shift.i)
         wiring.connect(m, shift.done, responses.i)
@@ -153,13 +164,16 @@ class PcieWrite(wiring.Component):
             shift.requester.eq(self.requester),
         ]
 
+        # Nothing asks the link and moves all of this in one cycle.
+        m.submodules.made = made = Skid(shape=TlpBeatLayout(self.segment_count))
         # With one segment there is nothing to pack.
         if self.segment_count == 1:
-            wiring.connect(m, shift.o, wiring.flipped(self.o))
+            wiring.connect(m, shift.o, made.i)
         else:
             m.submodules.packer = packer = TlpPacker(segment_count=self.segment_count)
             wiring.connect(m, shift.o, packer.i)
-            wiring.connect(m, packer.o, wiring.flipped(self.o))
+            wiring.connect(m, packer.o, made.i)
+        wiring.connect(m, made.o, wiring.flipped(self.o))
 
         ends = Cat(self.o.p.valid[n] & self.o.p.segments[n].eop for n in range(self.segment_count))
         with m.If(self.o.valid & self.o.ready):

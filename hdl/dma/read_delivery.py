@@ -21,7 +21,7 @@ from .row_turner import RowTurner
 
 __all__ = ["ReadDelivery"]
 
-_ROOM = 32  # rows at each client: more than the cycles from a row's choice until it has left
+_ROOM = 16  # rows at each client: more than the cycles from a row's choice until it has left
 
 
 class ReadDelivery(wiring.Component):

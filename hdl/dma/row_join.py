@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..stream import PacketLayout, PacketSignature, Queue
 from .delivery_parts import TurnedRowLayout, filled_to
 from .memory_port import MemoryResponseLayout, MemoryStatus
+from .skid import Skid
 
 __all__ = ["RowJoin"]
 
@@ -22,7 +23,7 @@ class RowJoin(wiring.Component):
     as rows follow without a gap. Then it leaves at once.
 
     Latency is 4 cycles; throughput is 1 row and 1 beat a cycle. The response is offered in the
-    cycle after its last beat was taken. While two responses wait, nothing moves.
+    cycle after its last beat was taken. While three responses wait, nothing moves.
 
     Specification: this docstring.
 
@@ -68,7 +69,10 @@ class RowJoin(wiring.Component):
                 "has_packet": Out(1),
             }
         )
-        self.rows = Queue(shape=self.row_layout, depth=room, block=True)
+        self.rows = Queue(shape=self.row_layout, depth=room)
+        self.answers = Skid(
+            shape=data.StructLayout({"response": MemoryResponseLayout(), "has_packet": 1})
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -119,17 +123,21 @@ class RowJoin(wiring.Component):
         responding = Signal()
         beat_is_taken = Signal()
         can_respond = Signal()
-        answer = Signal(MemoryResponseLayout(), reset_less=True)
-        answers_packet = Signal(reset_less=True)
-        response = Signal(MemoryResponseLayout(), reset_less=True)
+        answer = Signal(self.answers.shape, reset_less=True)
+        m.submodules.answers = answers = self.answers
         m.d.comb += [
-            can_respond.eq(~self.response.valid | self.response.ready),
+            answers.i.valid.eq(responding & beat_is_taken),
+            answers.i.payload.eq(answer),
+            can_respond.eq(answers.i.ready),
+            self.response.valid.eq(answers.o.valid),
+            self.response.payload.eq(answers.o.p.response),
+            self.has_packet.eq(answers.o.p.has_packet),
+            answers.o.ready.eq(self.response.ready),
             beat_is_taken.eq(~self.data.valid | self.data.ready),
             can_move.eq(beat_is_taken & (~responding | can_respond)),
             takes.eq(can_move & has_row),
             leaves.eq(is_whole | (has_row & ~row.begins_beat)),
             responds.eq(leaves & leaving.last),
-            self.response.payload.eq(response),
         ]
         with m.If(is_whole):
             m.d.comb += leaving.eq(kept)
@@ -165,13 +173,7 @@ class RowJoin(wiring.Component):
         with m.If(can_move):
             m.d.sync += [
                 responding.eq(responds),
-                answer.eq(leaving.response),
-                answers_packet.eq(~leaving.flush),
-            ]
-        with m.If(can_respond):
-            m.d.sync += [
-                self.response.valid.eq(responding & beat_is_taken),
-                response.eq(answer),
-                self.has_packet.eq(answers_packet),
+                answer.response.eq(leaving.response),
+                answer.has_packet.eq(~leaving.flush),
             ]
         return m

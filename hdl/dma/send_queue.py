@@ -205,7 +205,9 @@ class SendQueue(wiring.Component):
         with m.If(takes & good.any()):
             m.d.sync += self.came.eq(self.came + 1)
 
-        self._store_segments(m, stores)
+        # The place behind the last row is free at any time: what is written there does not matter
+        # until `stores`, which would come too late for a RAM.
+        self._store_segments(m)
         row_layout = data.StructLayout(
             {
                 "good": count,
@@ -220,7 +222,7 @@ class SendQueue(wiring.Component):
         write = memory.write_port()
         read = memory.read_port(domain="comb")
         m.d.comb += [
-            write.en.eq(stores),
+            write.en.eq(self.i.valid),
             write.addr.eq(self.write_place),
             write.data.good.eq(good),
             write.data.tail.eq(tail),
@@ -239,7 +241,7 @@ class SendQueue(wiring.Component):
             m.d.sync += self.write_place.eq(self._after(self.write_place))
 
         # The walk: the same view of the rows as the write side has, when their turn has come.
-        self._walk(m, stores, tail.any(), begins)
+        self._walk(m, tail.any(), begins)
         self._offer(
             m,
             read.data,
@@ -269,7 +271,7 @@ class SendQueue(wiring.Component):
     def _after(self, place: Value) -> Value:
         return Mux(place == self.rows, 0, place + 1)
 
-    def _store_segments(self, m: Module, stores: Value) -> None:
+    def _store_segments(self, m: Module) -> None:
         """Keep the segments, and give them when they are taken."""
         count = self.segment_count
         layout = TlpSegmentLayout()
@@ -289,7 +291,7 @@ class SendQueue(wiring.Component):
         registered = Signal.like(row)  # a block RAM's output is late
         m.d.sync += registered.eq(row)
         m.d.comb += [
-            write.en.eq(stores),
+            write.en.eq(self.i.valid),
             write.addr.eq(self.write_place),
             write.data.eq(Cat(kept)),
             read.addr.eq(self.free_place),
@@ -303,14 +305,14 @@ class SendQueue(wiring.Component):
         with m.If(self.take & self.take_last):
             m.d.sync += self.free_place.eq(self._after(self.free_place))
 
-    def _walk(self, m: Module, stores: Value, has_tail: Value, begins: Value) -> None:
+    def _walk(self, m: Module, has_tail: Value, begins: Value) -> None:
         """Go on to the next row when what it waits for has left."""
         m.submodules.waits = self.waits
         write = self.waits.write_port()
         read = self.waits.read_port(domain="comb")
         behind = Signal(self.count_bits)
         m.d.comb += [
-            write.en.eq(stores),
+            write.en.eq(self.i.valid),
             write.addr.eq(self.write_place),
             write.data.wait_for.eq(self.wait_for),
             write.data.tail.eq(has_tail),

@@ -76,6 +76,8 @@ class WriteIntake(wiring.Component):
         self.is_empty = Signal(reset_less=True)
         self.rows_left = Signal(16 - low, reset_less=True)
         self.page_rows_left = Signal(PAGE_BITS - low, reset_less=True)
+        self.is_final = Signal(reset_less=True)  # none is left, of the request
+        self.is_page_final = Signal(reset_less=True)
         self.is_cut = Signal()  # the page in this row has been offered
         self.dropping = Signal()
         self.row = Signal(range(2 * self.store_rows))
@@ -85,6 +87,7 @@ class WriteIntake(wiring.Component):
         self.turned = Signal(low, reset_less=True)
         self.most = Signal(low, reset_less=True)
         self.both = Signal(reset_less=True)  # a page and the request end in the same, last row
+        self.is_split = Signal(reset_less=True)  # it is this row, offered for its page
         self.resumes = Signal(reset_less=True)
 
     def elaborate(self, platform):
@@ -99,16 +102,13 @@ class WriteIntake(wiring.Component):
             name: Signal.like(asked[name], name=name, reset_less=True) for name in ATTRIBUTES
         }
 
-        final = Signal()
+        final = self.is_final
         page_ends = Signal()
-        is_first_of_two = Signal()
         ends = Signal()
         m.d.comb += [
-            final.eq(self.rows_left == 0),
-            page_ends.eq(~self.is_empty & ~self.is_cut & (self.page_rows_left == 0)),
-            is_first_of_two.eq(page_ends & final & self.both),
+            page_ends.eq(~self.is_empty & ~self.is_cut & self.is_page_final),
             # Last piece; if the page ends here without the request, the packet is too short.
-            ends.eq(Mux(final, ~is_first_of_two, ~page_ends | self.data.p.last) | self.is_empty),
+            ends.eq(Mux(final, ~self.is_split, ~page_ends | self.data.p.last) | self.is_empty),
             self.o.valid.eq(self.active & (self.is_empty | (self.data.valid & self.has_room))),
             self.o.p.data.eq(self.data.p.data),
             self.o.p.keep.eq(self.data.p.keep),
@@ -141,19 +141,26 @@ class WriteIntake(wiring.Component):
         finishes = Signal()
         m.d.comb += [
             taken.eq(self.o.valid & self.o.ready),
-            row_taken.eq(taken & ~self.is_empty & ~is_first_of_two),
-            finishes.eq(taken & (self.is_empty | (~is_first_of_two & (final | self.data.p.last)))),
-            self.data.ready.eq(row_taken | self.dropping),
+            row_taken.eq(taken & ~self.is_empty & ~self.is_split),
+            finishes.eq(taken & (self.is_empty | (~self.is_split & (final | self.data.p.last)))),
+            # Without `valid`, which says nothing here and comes late to all bytes of a beat.
+            self.data.ready.eq(
+                (self.active & ~self.is_empty & ~self.is_split & self.has_room & self.o.ready)
+                | self.dropping
+            ),
         ]
         with m.If(row_taken):
             m.d.sync += [
                 self.row.eq(after),
                 self.rows_left.eq(self.rows_left - 1),
                 self.page_rows_left.eq(self.page_rows_left - 1),
+                self.is_final.eq(self.rows_left == 1),
+                self.is_page_final.eq(self.page_rows_left == 1),
+                self.is_split.eq((self.rows_left == 1) & (self.page_rows_left == 1) & self.both),
             ]
         with m.If(taken & page_ends):
             m.d.sync += [page_number.eq(page_number + 1), self.first.eq(0), self.resumes.eq(1)]
-            m.d.sync += self.is_cut.eq(is_first_of_two)
+            m.d.sync += [self.is_cut.eq(self.is_split), self.is_split.eq(0)]
         will_drop = Signal()
         with m.If(self.dropping):
             m.d.comb += will_drop.eq(~(self.data.valid & self.data.p.last))
@@ -167,9 +174,15 @@ class WriteIntake(wiring.Component):
         m.d.sync += self.has_room.eq(~(used[-1] | used[1:-1].all()))
 
         length_1 = Signal(16)
+        final_from_first = Signal()
+        page_final_from_first = Signal()
+        both = Signal()
         loads = Signal()
         m.d.comb += [
             length_1.eq(asked.length - 1),
+            final_from_first.eq(~length_1[low:].any()),
+            page_final_from_first.eq(asked.address[low:PAGE_BITS].all()),
+            both.eq(~asked.address[:low] < length_1[:low]),
             self.request.ready.eq((finishes | ~self.busy) & ~self.open_count[-1]),
             loads.eq(self.request.valid & self.request.ready),
         ]
@@ -182,6 +195,9 @@ class WriteIntake(wiring.Component):
                 self.is_empty.eq(asked.length == 0),
                 self.rows_left.eq(length_1[low:]),
                 self.page_rows_left.eq(~asked.address[low:PAGE_BITS]),
+                self.is_final.eq(final_from_first),
+                self.is_page_final.eq(page_final_from_first),
+                self.is_split.eq(final_from_first & page_final_from_first & both),
                 self.is_cut.eq(0),
                 page.eq(asked.address[PAGE_BITS:]),
                 page_number.eq(0),
@@ -189,7 +205,7 @@ class WriteIntake(wiring.Component):
                 self.end.eq(asked.address[:PAGE_BITS] + length_1),
                 self.turned.eq(asked.address[:low]),
                 self.most.eq(length_1[:low]),
-                self.both.eq(~asked.address[:low] < length_1[:low]),
+                self.both.eq(both),
                 self.resumes.eq(0),
                 tag.eq(asked.tag),
                 *(value.eq(asked[name]) for name, value in attributes.items()),

@@ -132,6 +132,32 @@ class WriteRowLayout(data.StructLayout):
         )
 
 
+class WriteToldLayout(data.StructLayout):
+    """A piece that is whole with a row, and what tells how it ended.
+
+    Fields
+    ------
+    piece : WritePieceLayout
+        The piece; ``send`` and ``status`` are still 0.
+    has_row, final, last, error : 1 bit each
+        As of :class:`WriteRowLayout`.
+    kept : 2 bits
+        With ``final``: whether the row has the request's last byte, and the one behind it.
+    """
+
+    def __init__(self, client_count: int, row_bytes: int):
+        super().__init__(
+            {
+                "piece": WritePieceLayout(client_count, row_bytes),
+                "has_row": 1,
+                "final": 1,
+                "last": 1,
+                "error": 1,
+                "kept": 2,
+            }
+        )
+
+
 class WriteStepLayout(data.StructLayout):
     """What happens in a cycle: a row is read and turned, and a beat of a TLP made, or not.
 

@@ -36,8 +36,8 @@ class WriteShift(wiring.Component):
     requester : In(16)
         Requester ID of the headers.
     o : Out(stream.Signature(TlpBeatLayout(segment_count)))
-        Memory writes, registered. If steps come in every cycle, ``valid`` does not fall within a
-        TLP.
+        Memory writes, registered. ``ready`` must not wait for ``valid``: nothing moves without it.
+        If steps come in every cycle, ``valid`` does not fall within a TLP.
     done : Out(stream.Signature(WriteDoneLayout(client_count)))
         Requests that have ended, in the cycle in which their last beat is put in the register of
         ``o``; depends combinationally on ``o.ready``. ``ready`` falls only for what is put in.
@@ -86,19 +86,19 @@ class WriteShift(wiring.Component):
         amount = Signal(range(self.row_bytes), reset_less=True)
         row = Signal(8 * self.row_bytes, reset_less=True)
         row_valid = Signal()
-        goes_on = Signal()
+        # All stages move together, which asks few questions: gaps stay as they are.
+        moves = Signal()
         m.d.comb += [
-            goes_on.eq(rotate.i.ready | ~row_valid),
-            self.i.ready.eq(goes_on | ~step_valid),
-            rotate.i.valid.eq(row_valid),
+            self.i.ready.eq(moves),
+            rotate.i.valid.eq(row_valid & moves),
             rotate.i.p.data.eq(row),
             rotate.i.p.amount.eq(amount),
             rotate.i.p.tag.eq(tag),
         ]
-        with m.If(self.i.ready):
-            m.d.sync += [step_valid.eq(self.i.valid), step.eq(self.i.payload)]
-        with m.If(goes_on):
+        with m.If(moves):
             m.d.sync += [
+                step_valid.eq(self.i.valid),
+                step.eq(self.i.payload),
                 row_valid.eq(step_valid),
                 row.eq(self.row_data),
                 amount.eq(step.shift),
@@ -108,18 +108,19 @@ class WriteShift(wiring.Component):
             ]
 
         turned = Signal(self.tag_layout)
-        free = Signal()
+        begins = Signal()
         takes = Signal()
         made = Signal(self.done.p.number.shape())
         number = Signal.like(made)
         m.d.comb += [
             turned.eq(rotate.o.p.tag),
-            free.eq(self.o.ready | ~self.o.valid),
             # A TLP begins only if there is room for its response: its last beat must not wait.
-            rotate.o.ready.eq(free & (self.done.ready | ~Mux(turned.emit, turned.sop, turned.end))),
-            takes.eq(rotate.o.valid & rotate.o.ready),
+            begins.eq(rotate.o.valid & Mux(turned.emit, turned.sop, turned.end)),
+            moves.eq(self.o.ready & (self.done.ready | ~begins)),
+            rotate.o.ready.eq(moves),
+            takes.eq(rotate.o.valid & moves),
             number.eq(made + (turned.emit & turned.eop)),
-            self.done.valid.eq(rotate.o.valid & turned.end & free),
+            self.done.valid.eq(rotate.o.valid & turned.end & self.o.ready),
             self.done.p.client.eq(turned.client),
             self.done.p.tag.eq(turned.tag),
             self.done.p.status.eq(turned.status),
@@ -129,16 +130,16 @@ class WriteShift(wiring.Component):
         kept = Signal(8 * self.row_bytes, reset_less=True)
         with m.If(takes):
             m.d.sync += [kept.eq(rotate.o.p.data), made.eq(number)]
-        with m.If(free):
+        with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(takes & turned.emit)
         joined = Signal(8 * self.row_bytes)
         for place in range(self.row_bytes):
             byte = slice(8 * place, 8 * (place + 1))
             m.d.comb += joined[byte].eq(Mux(turned.below[place], kept[byte], rotate.o.p.data[byte]))
-        self._make(m, turned, joined, free)
+        self._make(m, turned, joined)
         return m
 
-    def _make(self, m: Module, turned: data.View, joined: Value, free: Value) -> None:
+    def _make(self, m: Module, turned: data.View, joined: Value) -> None:
         """Put the beat in the register of ``o``."""
         bits = len(joined) // self.segment_count
         payload = Signal(len(joined), reset_less=True)
@@ -151,7 +152,7 @@ class WriteShift(wiring.Component):
         nullified = Signal(reset_less=True)
         lane_bits = SEGMENT_DWORDS.bit_length() - 1
         end = turned.dwords_1[lane_bits:]  # no bits if there is one segment
-        with m.If(free):
+        with m.If(self.o.ready):
             m.d.sync += [
                 payload.eq(joined),
                 lanes.eq(Cat(end >= n for n in range(self.segment_count))),

@@ -7,8 +7,6 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hdl.memory import SimpleDualPortRam
-
 from .checked_beat import CheckedBeatLayout
 from .tlp import SEGMENT_DWORDS, TlpBeatLayout, TlpSegmentLayout
 
@@ -72,6 +70,8 @@ class TlpBuffer(wiring.Component):
         self.is_open = Signal()
         self.open_address = Signal(range(self.depth))
         self.is_split = Signal()
+        self.count = Signal(range(self.depth))
+        self.some = Signal()
         super().__init__(
             {
                 "i": In(CheckedBeatLayout(segment_count)),
@@ -88,10 +88,13 @@ class TlpBuffer(wiring.Component):
         write_address, read_address = self.write_address, self.read_address
         is_open, open_address, is_split = self.is_open, self.open_address, self.is_split
 
+        # Never is a row read while it is written, but for one that nobody looks at.
         segments_layout = data.ArrayLayout(TlpSegmentLayout(), count)
-        m.submodules.segments = ram = SimpleDualPortRam(
-            shape=segments_layout, depth=depth, lane_count=1, latency=1, bypass=False
+        m.submodules.segments = ram = Memory(
+            shape=segments_layout, depth=depth, init=[], attrs={"no_rw_check": "1"}
         )
+        write_segments = ram.write_port()
+        read_segments = ram.read_port(domain="comb")
         row_layout = data.StructLayout({"valid": count, "tail": count, "begins": 1})
         m.submodules.rows = rows = Memory(shape=row_layout, depth=depth, init=[])
         write_row = rows.write_port()
@@ -104,9 +107,9 @@ class TlpBuffer(wiring.Component):
         m.d.comb += [
             stores.eq(beat.valid.any()),
             begins.eq((tail & Cat(beat.segments[n].sop for n in range(count))).any()),
-            ram.write_lanes.eq(stores),
-            ram.write_address.eq(write_address),
-            Value.cast(ram.write_data).eq(Value.cast(beat.segments)),
+            write_segments.en.eq(stores),
+            write_segments.addr.eq(write_address),
+            write_segments.data.eq(beat.segments),
             write_row.en.eq(stores),
             write_row.addr.eq(write_address),
             write_row.data.valid.eq(beat.valid),
@@ -129,8 +132,7 @@ class TlpBuffer(wiring.Component):
         lanes = Signal(count)
         m.d.comb += [
             read_row.addr.eq(read_address),
-            ram.read_address.eq(read_address),
-            ram.read_en.eq(read_address != write_address),
+            read_segments.addr.eq(read_address),
             waits.eq(is_open & (read_address == open_address)),
             drops.eq(Mux(row.begins, bad.bit_select(read_address, 1), dropped_before)),
         ]
@@ -142,9 +144,17 @@ class TlpBuffer(wiring.Component):
                 & ~(row.tail & drops.replicate(count))
                 & (row.tail | ~is_split.replicate(count))
             )
+        leaves = Signal()
+        m.d.comb += leaves.eq(self.some & ~waits)
+        m.d.sync += [
+            self.count.eq(self.count + stores - leaves),
+            self.some.eq(stores | (self.count > 1) | (self.some & waits)),
+        ]
+
         valid = Signal(count)
-        m.d.sync += valid.eq(0)
-        with m.If(ram.read_en):
+        segments = Signal(segments_layout, reset_less=True)
+        m.d.sync += [valid.eq(0), segments.eq(read_segments.data)]
+        with m.If(self.some):
             m.d.sync += [valid.eq(lanes), is_split.eq(waits)]
             with m.If(~waits):
                 m.d.sync += [
@@ -153,6 +163,6 @@ class TlpBuffer(wiring.Component):
                 ]
         m.d.comb += [
             self.o.valid.eq(valid),
-            Value.cast(self.o.segments).eq(Value.cast(ram.read_data)),
+            self.o.segments.eq(segments),
         ]
         return m

@@ -1,4 +1,4 @@
-"""Proof that hdl.dma.WriteArbiter takes each client's rows for what they are, and in turn."""
+"""Proof that hdl.dma.WriteArbiter and WriteVerdict take rows for what they are, and in turn."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from amaranth.hdl import Assert, Assume, Cover
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In
 
-from hdl.dma import MemoryStatus, WriteArbiter
+from hdl.dma import MemoryStatus, WriteArbiter, WriteVerdict
 from hdl.dma.write_parts import WriteRowLayout
 from tb.prove import Proof
 
@@ -16,6 +16,7 @@ __all__ = ["PROOFS"]
 _CLIENTS = 3
 _WATCHED = 1
 _ROW_BYTES = 32
+_PIECES = 4
 
 
 class _Apart(wiring.Component):
@@ -27,19 +28,23 @@ class _Apart(wiring.Component):
     """
 
     i: list[stream.Interface]
-    ready: Signal
+    left: Signal
 
     def __init__(self, *, cover: bool = False):
         self.cover = cover
         rows = stream.Signature(WriteRowLayout(_CLIENTS, _ROW_BYTES))
-        super().__init__({"i": In(rows).array(_CLIENTS), "ready": In(1)})
+        super().__init__({"i": In(rows).array(_CLIENTS), "left": In(1)})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.dut = dut = WriteArbiter(client_count=_CLIENTS, row_bytes=_ROW_BYTES)
+        sizes = {"client_count": _CLIENTS, "row_bytes": _ROW_BYTES}
+        m.submodules.dut = dut = WriteArbiter(**sizes, piece_count=_PIECES)
+        m.submodules.verdict = verdict = WriteVerdict(**sizes)
+        wiring.connect(m, dut.o, verdict.i)
+        o = verdict.o
         for port, inner in zip(self.i, dut.i, strict=True):
             wiring.connect(m, wiring.flipped(port), inner)
-        m.d.comb += dut.o.ready.eq(self.ready)
+        m.d.comb += dut.left.eq(self.left)
         watched: Any = self.i[_WATCHED]
         taken = Signal()
         m.d.comb += taken.eq(watched.valid & watched.ready)
@@ -48,7 +53,7 @@ class _Apart(wiring.Component):
         held = Signal()
         row: Any = Signal(WriteRowLayout(_CLIENTS, _ROW_BYTES))
         told = Signal()
-        m.d.comb += told.eq(dut.o.valid & dut.o.ready & (dut.o.p.client == _WATCHED))
+        m.d.comb += told.eq(o.valid & (o.p.client == _WATCHED))
         with m.If(taken):
             m.d.sync += [held.eq(1), row.eq(watched.payload)]
         with m.Elif(told | ~row.is_piece):
@@ -60,6 +65,9 @@ class _Apart(wiring.Component):
             m.d.sync += passed.eq(0)
         with m.Elif(Cat(port.ready for port in self.i).any()):
             m.d.sync += passed.eq(passed + 1)
+
+        queued = Signal(range(2 * _PIECES))
+        m.d.sync += queued.eq(queued + o.valid - self.left)
 
         distance = Signal(2)  # turns until its own
         m.d.comb += distance.eq(
@@ -89,24 +97,23 @@ class _Apart(wiring.Component):
         mine = Signal()  # the arbiter's row is the watched client's
         m.d.comb += mine.eq(dut.full & (dut.client == _WATCHED))
         with m.If(~ResetSignal()):
-            m.d.comb += Assume(watched.p.piece.status == MemoryStatus.OK, "not yet known")
+            m.d.comb += [
+                Assume(watched.p.piece.status == MemoryStatus.OK, "not yet known"),
+                Assume(~self.left | (queued > 0), "none is there to leave"),
+            ]
             if self.cover:
-                m.d.comb += Cover(
-                    told & dut.o.p.send & (dut.o.p.status == MemoryStatus.LENGTH), "too long"
-                )
+                m.d.comb += Cover(told & o.p.send & (o.p.status == MemoryStatus.LENGTH), "too long")
                 return m
             m.d.comb += [
                 # What is to be shown.
-                Assert(
-                    (dut.o.valid & (dut.o.p.client == _WATCHED)) == (held & row.is_piece), "one"
-                ),
-                Assert(~(held & row.is_piece & well_formed) | (dut.o.p.status == status), "status"),
+                Assert((o.valid & (o.p.client == _WATCHED)) == (held & row.is_piece), "one"),
+                Assert(~(held & row.is_piece & well_formed) | (o.p.status == status), "status"),
                 Assert(
                     ~(held & row.is_piece & well_formed)
-                    | (dut.o.p.send == (row.has_row & ~self._is_bad(row, bytes_given))),
+                    | (o.p.send == (row.has_row & ~self._is_bad(row, bytes_given))),
                     "send",
                 ),
-                Assert(~(held & row.is_piece) | (dut.o.p.free_to == row.piece.free_to), "piece"),
+                Assert(~(held & row.is_piece) | (o.p.free_to == row.piece.free_to), "piece"),
                 Assert(
                     ~(held & row.has_row)
                     | (
@@ -121,10 +128,18 @@ class _Apart(wiring.Component):
                     "nothing else is written there",
                 ),
                 Assert(passed < _CLIENTS, "passed over"),
+                Assert(queued <= _PIECES, "no room"),
                 # What ties the state together.
                 Assert(held == mine, "held"),
                 Assert(~held | ((dut.row == row) & (row.piece.status == MemoryStatus.OK)), "row"),
                 Assert(dut.turn < _CLIENTS, "turn"),
+                *(
+                    Assert(port.ready == (dut.goes & (dut.turn == n)), "ready")
+                    for n, port in enumerate(self.i)
+                ),
+                Assert(dut.room + queued == _PIECES, "room"),
+                Assert(~dut.full | (dut.room >= 1), "room for what is here"),
+                Assert(~dut.goes | (dut.room >= 2), "room for what comes"),
                 Assert(passed + distance < _CLIENTS, "distance"),
                 Assert(dut.picker.following == (C(0b110, 4) << dut.turn)[:_CLIENTS], "following"),
             ]

@@ -100,6 +100,15 @@ class _Pieces(wiring.Component):
                 Assert(~(told & whole) | (piece.first <= piece.last), "no byte"),
                 # What ties the state together.
                 Assert(~runs | (dut.end == end), "end"),
+                Assert(
+                    ~runs
+                    | (dut.is_split == (dut.both & ~dut.is_cut & dut.is_final & dut.is_page_final)),
+                    "the row is offered twice",
+                ),
+                Assert(~runs | (dut.is_final == (dut.rows_left == 0)), "last row"),
+                Assert(
+                    ~runs | (dut.is_page_final == (dut.page_rows_left == 0)), "last row of the page"
+                ),
                 Assert(~runs | (dut.both == (dut.turned + dut.most > _ROW_BYTES - 1)), "both"),
                 Assert(
                     ~runs | dut.resumes | (before + dut.first[5:] == page_row),

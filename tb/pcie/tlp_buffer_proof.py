@@ -103,6 +103,8 @@ class _WholeTlps(wiring.Component):
                 Assert(buffer.write_address < buffer.depth, "no such row"),
                 Assert(buffer.read_address < buffer.depth, "no such row"),
                 Assert(~is_open | (buffer.open_address < buffer.depth), "no such row"),
+                Assert(buffer.count == stored, "counted wrongly"),
+                Assert(buffer.some == (stored > 0), "something or nothing"),
                 Assert(buffer.is_open == is_open, "a TLP began or ended unseen"),
                 Assert(
                     ~is_open
