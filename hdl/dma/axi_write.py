@@ -111,7 +111,7 @@ class AxiWrite(wiring.Component):
         self.intakes = [WriteIntake(**sizes, response_count=_RESPONSES) for _ in self.writes]
         self.arbiter = WriteArbiter(**sizes, piece_count=_PIECES)
         self.verdict = WriteVerdict(**sizes)
-        self.pieces = Queue(shape=WritePieceLayout(**sizes), depth=_PIECES)
+        self.pieces = Queue(shape=WritePieceLayout(**sizes), depth=_PIECES, counted=True)
         self.splitter = AxiWriteSplitter(**sizes)
         self.shift = AxiWriteShift(**sizes)
         self.clients = [

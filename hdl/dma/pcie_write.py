@@ -105,7 +105,7 @@ class PcieWrite(wiring.Component):
         self.intakes = [WriteIntake(**sizes, response_count=_RESPONSES) for _ in self.clients]
         self.arbiter = WriteArbiter(**sizes, piece_count=_PIECES)
         self.verdict = WriteVerdict(**sizes)
-        self.pieces = Queue(shape=WritePieceLayout(**sizes), depth=_PIECES)
+        self.pieces = Queue(shape=WritePieceLayout(**sizes), depth=_PIECES, counted=True)
         self.splitter = WriteSplitter(**sizes)
         self.shift = WriteShift(client_count=client_count, segment_count=segment_count)
         self.responses = WriteResponses(

@@ -69,7 +69,7 @@ class RowJoin(wiring.Component):
                 "has_packet": Out(1),
             }
         )
-        self.rows = Queue(shape=self.row_layout, depth=room)
+        self.rows = Queue(shape=self.row_layout, depth=room, counted=True)
         self.answers = Skid(
             shape=data.StructLayout({"response": MemoryResponseLayout(), "has_packet": 1})
         )
@@ -96,7 +96,6 @@ class RowJoin(wiring.Component):
         kept_data = Signal(8 * self.row_bytes, reset_less=True)
         about = data.StructLayout(
             {
-                "tail": range(self.row_bytes),
                 "last": 1,
                 "flush": 1,
                 "response": MemoryResponseLayout(),
@@ -108,7 +107,6 @@ class RowJoin(wiring.Component):
         new_is_whole = Signal()
         m.d.comb += [
             status.eq(Mux(row.first | (failed == MemoryStatus.OK), row.response.status, failed)),
-            new.tail.eq(row.tail),
             new.last.eq(row.last),
             new.flush.eq(row.flush),
             new.response.tag.eq(row.response.tag),
@@ -144,7 +142,7 @@ class RowJoin(wiring.Component):
         with m.Else():
             m.d.comb += leaving.eq(new)
             with m.If(row.two):
-                m.d.comb += [leaving.last.eq(0), leaving.tail.eq(self.row_bytes - 1)]
+                m.d.comb += leaving.last.eq(0)
 
         with m.If(can_move):
             m.d.sync += is_whole.eq(has_row & new_is_whole)
@@ -154,13 +152,18 @@ class RowJoin(wiring.Component):
         beat = Signal(PacketLayout(self.row_bytes), reset_less=True)
         m.d.comb += self.data.payload.eq(beat)
         below = [*filled_to(row.join)[1:], C(0)]
-        keep = filled_to(leaving.tail)
+        # What is kept of each beat is found before it is known which of them leaves.
+        kept_keep = Signal(self.row_bytes, reset_less=True)
+        new_keep = Signal(self.row_bytes)
+        m.d.comb += new_keep.eq(Cat(filled_to(row.tail)) | row.two.replicate(self.row_bytes))
+        with m.If(takes):
+            m.d.sync += kept_keep.eq(Cat(filled_to(row.tail)))
         with m.If(self.data.ready):
             m.d.sync += self.data.valid.eq(0)
         with m.If(can_move):
             m.d.sync += [
                 self.data.valid.eq(leaves & ~leaving.flush),
-                beat.keep.eq(Cat(keep)),
+                beat.keep.eq(Mux(is_whole, kept_keep, new_keep)),
                 beat.last.eq(leaving.last),
                 beat.error.eq(leaving.last & (leaving.response.status != MemoryStatus.OK)),
             ]

@@ -117,7 +117,7 @@ class RowScheduler(wiring.Component):
             )
             for _ in range(client_count)
         ]
-        self.waiting = Queue(shape=self.delivered_layout, depth=_UNDELIVERED)
+        self.waiting = Queue(shape=self.delivered_layout, depth=_UNDELIVERED, counted=True)
 
     def elaborate(self, platform):
         m = Module()

@@ -128,18 +128,28 @@ class SlotFeeder(wiring.Component):
 
         # The slot that is being read.
         has_row = Signal()
+        goes_on = Signal()
+        may_load = Signal()
+        moves = Signal()
         slot = data.View(self.slot_layout, slot_read.data[: self.slot_layout.size])
         row = Signal(self.row_layout, reset_less=True)
         further = Signal(max(1, self.slot_layout["further"].width), reset_less=True)
         m.d.comb += [
             self.row.eq(row),
-            loads.eq((can_load >> read_place)[0] & (~has_row | (self.grant & row.last))),
+            goes_on.eq(has_row & ~row.last),
+            may_load.eq((can_load >> read_place)[0] & ~goes_on),
+            moves.eq(self.grant | ~has_row),
+            loads.eq(may_load & moves),
         ]
         m.d.sync += self.freed.eq(loads)
+        # What the next row is does not ask whether this one is granted: without a next one, it is
+        # not looked at.
         with m.If(loads):
+            m.d.sync += read_place.eq(read_place + 1)
+        with m.If(moves):
+            m.d.sync += has_row.eq(goes_on | may_load)
+        with m.If(moves & ~goes_on):
             m.d.sync += [
-                read_place.eq(read_place + 1),
-                has_row.eq(1),
                 row.tag.eq(slot_read.data[self.slot_layout.size :]),
                 row.first.eq(1),
                 row.last.eq(slot.further == 0),
@@ -147,9 +157,8 @@ class SlotFeeder(wiring.Component):
             ]
             names = ("row", "shift", "end", "begins", "ends", "flush", "request_tag")
             m.d.sync += [row[name].eq(slot[name]) for name in names]
-        with m.Elif(self.grant):
+        with m.Elif(moves):
             m.d.sync += [
-                has_row.eq(~row.last),
                 row.row.eq(row.row + 1),
                 row.first.eq(0),
                 row.last.eq(further == 1),

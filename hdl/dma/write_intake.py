@@ -190,7 +190,8 @@ class WriteIntake(wiring.Component):
         will_be_busy = Signal()
         m.d.comb += will_be_busy.eq(loads | (self.busy & ~finishes))
         m.d.sync += [self.busy.eq(will_be_busy), self.active.eq(will_be_busy & ~will_drop)]
-        with m.If(loads):
+        # Without a request they are not looked at.
+        with m.If(finishes | ~self.busy):
             m.d.sync += [
                 self.is_empty.eq(asked.length == 0),
                 self.rows_left.eq(length_1[low:]),

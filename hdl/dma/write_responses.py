@@ -81,7 +81,7 @@ class WriteResponses(wiring.Component):
             m.d.sync += response.status.eq(MemoryStatus.LINK_DOWN)
 
         for number, port in enumerate(self.o):
-            queue = Queue(shape=MemoryResponseLayout(), depth=self.response_count)
+            queue = Queue(shape=MemoryResponseLayout(), depth=self.response_count, counted=True)
             m.submodules[f"queue_{number}"] = queue
             m.d.comb += [
                 queue.i.valid.eq(released & (response.client == number)),

@@ -26,13 +26,13 @@ class ReceiveCredits(wiring.Component):
     :class:`TlpCheck`, which refuses a TLP that exceeds it; what it leaves comes back as
     ``room_left`` in the same cycle.
 
-    Credits survive their link. While ``link_up`` is 0, ``allocated`` is ``room``: the new link's
-    counts begin with what is free, credits of TLPs that are still inside the switch are returned
-    later and allocated to the new link then, so none is lost and none is given twice. InitFC must
-    not be 0, which means infinite, and should be all of it: the link layer waits for ``drained``
-    before it initializes flow control. A link that does not wait is safe as long as something of
-    each kind is free. TLPs leave a switch whatever this port does; only a queue towards a port
-    without credits keeps its own until that link goes on or goes down.
+    Credits survive their link. While ``link_up`` is 0, ``allocated`` follows ``room``: the new
+    link's counts begin with what is free, credits of TLPs that are still inside the switch are
+    returned later and allocated to the new link then, so none is lost and none is given twice.
+    InitFC must not be 0, which means infinite, and should be all of it: the link layer waits for
+    ``drained`` before it initializes flow control. A link that does not wait is safe as long as
+    something of each kind is free. TLPs leave a switch whatever this port does; only a queue
+    towards a port without credits keeps its own until that link goes on or goes down.
 
     Latency is 1 cycle from ``room_left``; from ``returned`` 2 cycles, 3 with more than 4 sources,
     4 with more than 16. Throughput is 1 return of each source in each cycle.
@@ -61,7 +61,8 @@ class ReceiveCredits(wiring.Component):
     link_up : In(1)
         While 0, for 4 cycles at least, the counts restart.
     allocated : Out(CreditCountsLayout())
-        CREDITS_ALLOCATED, the port's ``rx_credits``; registered.
+        CREDITS_ALLOCATED, the port's ``rx_credits``; registered. In the first cycle of a link it
+        may still have what was received in the cycle before.
     drained : Out(1)
         Everything received has been returned; registered.
 
@@ -106,6 +107,9 @@ class ReceiveCredits(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        # A cycle late, so that what is received in this one need not be waited for.
+        was_down = Signal(init=1)
+        m.d.sync += was_down.eq(~self.link_up)
         full = []
         for number, pair in enumerate(self.advertised):
             for kind, advertised in zip(("headers", "data"), pair, strict=True):
@@ -119,7 +123,7 @@ class ReceiveCredits(wiring.Component):
                     self.allocated[number][kind].eq(allocated),
                 ]
                 m.d.sync += room.eq(left)
-                m.d.sync += allocated.eq(Mux(self.link_up, allocated + total, left))
+                m.d.sync += allocated.eq(Mux(was_down, room, allocated) + total)
                 full.append(room == advertised)
         drained = Signal(init=1)
         m.d.sync += drained.eq(Cat(full).all())

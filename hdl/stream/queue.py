@@ -72,6 +72,9 @@ class Queue(wiring.Component):
         a power of two plus 1.
     block : bool, optional
         Whether an FPGA is asked for block RAM where it would take LUTs.
+    counted : bool, optional
+        Whether who puts in counts: there are never more than ``capacity``, ``i.ready`` is 1, and
+        nothing here knows what is full. One more would overwrite.
 
     Members
     -------
@@ -89,12 +92,13 @@ class Queue(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, *, shape: ShapeLike, depth: int, block: bool = False):
+    def __init__(self, *, shape: ShapeLike, depth: int, block: bool = False, counted: bool = False):
         if depth < 2:
             raise ValueError(f"depth must be 2 or more, not {depth!r}")
         self.shape = shape
         self.depth = depth
         self.block = block
+        self.counted = counted
         # Two payloads wait outside the memory: one on its read port, one on the output.
         self.address_bits = address_bits(max(1, depth - 2))
         self.capacity = (1 << self.address_bits) + 1
@@ -148,8 +152,9 @@ class Queue(wiring.Component):
         ]
         with m.If(push):
             m.d.sync += [self._write_address.eq(after_write), self._empty.eq(0)]
-            with m.If(~fetch):
-                m.d.sync += self._full.eq(after_write == self._read_address)
+            if not self.counted:
+                with m.If(~fetch):
+                    m.d.sync += self._full.eq(after_write == self._read_address)
         with m.If(fetch):
             m.d.sync += [
                 self._read_address.eq(after_read),

@@ -30,6 +30,7 @@ class _Conservation(wiring.Component):
 
     def __init__(self, source_count: int):
         self.source_count = source_count
+        self.settled = Signal()
         super().__init__(
             {
                 "taken": In(CreditAmountsLayout(3, 11)),
@@ -44,6 +45,9 @@ class _Conservation(wiring.Component):
             advertised=ADVERTISED, source_count=self.source_count
         )
         m.d.comb += credits.link_up.eq(self.link_up)
+        was_down = Signal(init=1)
+        m.d.sync += was_down.eq(~self.link_up)
+        m.d.comb += self.settled.eq(~was_down)
         for source, returned in zip(credits.returned, self.returned, strict=True):
             m.d.comb += source.eq(returned)
         # The six counts are alike; of many sources, the sums of the narrow ones show it.
@@ -84,8 +88,9 @@ class _Conservation(wiring.Component):
                 Assume(taken <= room, "takes what there is"),
                 Assume(returned <= held, "returns what it holds"),
                 Assert(room + coming + held == advertised, "a credit lost or doubled"),
+                Assert(self.settled | (received == 0), "of the link before"),
                 Assert(
-                    (allocated - received)[: len(allocated)] == room,
+                    ~self.settled | ((allocated - received)[: len(allocated)] == room),
                     "the partner has more or less than there is room for",
                 ),
             ]
