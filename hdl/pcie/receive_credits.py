@@ -61,8 +61,8 @@ class ReceiveCredits(wiring.Component):
     link_up : In(1)
         While 0, for 4 cycles at least, the counts restart.
     allocated : Out(CreditCountsLayout())
-        CREDITS_ALLOCATED, the port's ``rx_credits``; registered. In the first cycle of a link it
-        may still have what was received in the cycle before.
+        CREDITS_ALLOCATED, the port's ``rx_credits``; registered. It is the old link's for one
+        cycle more than ``room``.
     drained : Out(1)
         Everything received has been returned; registered.
 
