@@ -121,7 +121,7 @@ class RowJoin(wiring.Component):
         responding = Signal()
         beat_is_taken = Signal()
         can_respond = Signal()
-        answer = Signal(self.answers.shape, reset_less=True)
+        answer: Any = Signal(self.answers.shape, reset_less=True)
         m.submodules.answers = answers = self.answers
         m.d.comb += [
             answers.i.valid.eq(responding & beat_is_taken),
