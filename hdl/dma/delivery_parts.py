@@ -71,10 +71,10 @@ class TurnedRowLayout(data.StructLayout):
     Fields
     ------
     data : 8 * row_bytes bits
-        Bytes below ``join`` begin the next beat, unless the row is ``whole``; the others end the
+        Bytes of ``below`` begin the next beat, unless the row is ``whole``; the others end the
         beat that the row before began.
-    join : range(row_bytes)
-        Bytes of a beat that the row before brings.
+    below : row_bytes bits
+        Bytes of a beat that the row before brings: the lowest ones, not all.
     whole : 1 bit
         The row makes one beat of its own, from byte 0.
     begins_beat : 1 bit
@@ -95,7 +95,7 @@ class TurnedRowLayout(data.StructLayout):
         super().__init__(
             {
                 "data": 8 * row_bytes,
-                "join": range(row_bytes),
+                "below": row_bytes,
                 "whole": 1,
                 "begins_beat": 1,
                 "two": 1,

@@ -67,7 +67,7 @@ class ReadDelivery(wiring.Component):
         response is that of a packet. Registered.
     delivered : Out(stream.Signature(DeliveredLayout(client_count, tag_count)))
         Tags whose slot has been read, registered: all of them, in the order in which that happened.
-        While 14 wait here, nothing is read.
+        While 13 wait here, nothing is read.
 
     Raises
     ------

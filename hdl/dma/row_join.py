@@ -151,7 +151,6 @@ class RowJoin(wiring.Component):
 
         beat = Signal(PacketLayout(self.row_bytes), reset_less=True)
         m.d.comb += self.data.payload.eq(beat)
-        below = [*filled_to(row.join)[1:], C(0)]
         # What is kept of each beat is found before it is known which of them leaves.
         kept_keep = Signal(self.row_bytes, reset_less=True)
         new_keep = Signal(self.row_bytes)
@@ -170,7 +169,7 @@ class RowJoin(wiring.Component):
             for n in range(self.row_bytes):
                 byte = slice(8 * n, 8 * (n + 1))
                 m.d.sync += beat.data[byte].eq(
-                    Mux(is_whole | below[n], kept_data[byte], row.data[byte])
+                    Mux(is_whole | row.below[n], kept_data[byte], row.data[byte])
                 )
 
         with m.If(can_move):

@@ -55,7 +55,7 @@ class RowScheduler(wiring.Component):
     status : Out(MemoryStatus)
         Of that row's tag, 2 cycles later; combinational from registers.
     delivered : Out(stream.Signature(DeliveredLayout(client_count, tag_count)))
-        Tags whose slot has been read, registered. No row is chosen while 14 wait here.
+        Tags whose slot has been read, registered. No row is chosen while 13 wait here.
     """
 
     issued: Any
@@ -148,7 +148,7 @@ class RowScheduler(wiring.Component):
         ]
         for ours, theirs in zip(self.done, ended.done, strict=True):
             m.d.comb += theirs.eq(ours)
-        offered = Signal(self.client_count)
+        will_offer = Signal(self.client_count)
         grant = Signal(self.client_count)
         for client, feeder in enumerate(self.feeders):
             m.submodules[f"feeder_{client}"] = feeder
@@ -159,31 +159,32 @@ class RowScheduler(wiring.Component):
                 feeder.ended.eq(ended.ended),
                 feeder.left.eq(self.left[client]),
                 order.freed[client].eq(feeder.freed),
-                offered[client].eq(feeder.offered),
+                will_offer[client].eq(feeder.will_offer),
                 feeder.grant.eq(grant[client]),
             ]
             m.d.comb += [to.eq(seen) for to, seen in zip(feeder.seen, ended.seen, strict=True)]
 
-        # Where those that wait at `delivered` have no room, nothing is read.
+        # Whose row is read is chosen in the cycle before, of those who will have one. Where those
+        # that wait at `delivered` have no room, nothing is read.
         undelivered = Signal(range(_UNDELIVERED + 1))
         may_read = Signal()
         is_delivered = Signal()
         reads = Signal(self.client_count)
         row = Signal(self.row_layout, reset_less=True)
         m.d.comb += [
-            grant.eq(in_turn(m, "picker", offered & may_read.replicate(self.client_count))),
             is_delivered.eq(self.read_en & row.last),
             self.reads.eq(reads),
             self.row.eq(row),
         ]
         m.d.sync += [
+            grant.eq(in_turn(m, "picker", will_offer) & may_read.replicate(self.client_count)),
             reads.eq(grant),
             self.read_en.eq(grant.any()),
             Value.cast(row).eq(
                 select_one_hot(grant, [Value.cast(feeder.row) for feeder in self.feeders])
             ),
             undelivered.eq(undelivered + is_delivered - (waiting.o.valid & waiting.o.ready)),
-            may_read.eq(undelivered < _UNDELIVERED - 2),
+            may_read.eq(undelivered < _UNDELIVERED - 3),
         ]
         wiring.connect(m, waiting.o, wiring.flipped(self.delivered))
 

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..bits import Rotate
-from .delivery_parts import RowReadLayout, TurnedRowLayout
+from .delivery_parts import RowReadLayout, TurnedRowLayout, filled_to
 from .memory_port import MemoryStatus
 
 __all__ = ["RowTurner"]
@@ -73,6 +73,7 @@ class RowTurner(wiring.Component):
         # While the row is read: what becomes of it.
         turned = Signal(layout, reset_less=True)
         shift = Signal(rotate.levels, reset_less=True)
+        join = Signal(rotate.levels, reset_less=True)
         reads = Signal(self.client_count)
         first = Signal()
         last = Signal()
@@ -89,7 +90,7 @@ class RowTurner(wiring.Component):
             reads.eq(self.reads),
             shift.eq(row.shift),
             turned.whole.eq(alone),
-            turned.join.eq(Mux(alone, 0, -row.shift)),
+            join.eq(Mux(alone, 0, -row.shift)),
             turned.begins_beat.eq(first & ~alone),
             turned.two.eq(last & ~alone & ~rest[-1]),
             turned.tail.eq(Mux(last, rest[:-1], self.row_bytes - 1)),
@@ -108,6 +109,7 @@ class RowTurner(wiring.Component):
             came_shift.eq(shift),
             came.eq(turned),
             came.data.eq(self.read_data),
+            came.below.eq(Cat(*filled_to(join)[1:], C(0, 1))),
         ]
         known = Signal(layout)
         m.d.comb += [known.eq(came), known.response.status.eq(self.status)]

@@ -41,6 +41,8 @@ class SlotFeeder(wiring.Component):
         Strobe, registered: there is a place for a tag again.
     left : In(1)
         Strobe: there is room for one row more.
+    will_offer : Out(1)
+        Whether ``offered`` will be 1 in the next cycle. Depends combinationally on ``grant``.
     offered : Out(1), row : Out(RowReadLayout)
         A row to read; from registers.
     grant : In(1)
@@ -54,6 +56,7 @@ class SlotFeeder(wiring.Component):
     seen: list[Any]
     freed: Signal
     left: Signal
+    will_offer: Signal
     offered: Signal
     row: data.View
     grant: Signal
@@ -82,6 +85,7 @@ class SlotFeeder(wiring.Component):
                 "seen": In(TagEndedLayout(tag_count)).array(done_count),
                 "freed": Out(1),
                 "left": In(1),
+                "will_offer": Out(1),
                 "offered": Out(1),
                 "row": Out(self.row_layout),
                 "grant": In(1),
@@ -146,8 +150,9 @@ class SlotFeeder(wiring.Component):
         # not looked at.
         with m.If(loads):
             m.d.sync += read_place.eq(read_place + 1)
-        with m.If(moves):
-            m.d.sync += has_row.eq(goes_on | may_load)
+        will_have_row = Signal()
+        m.d.comb += will_have_row.eq(Mux(moves, goes_on | may_load, has_row))
+        m.d.sync += has_row.eq(will_have_row)
         with m.If(moves & ~goes_on):
             m.d.sync += [
                 row.tag.eq(slot_read.data[self.slot_layout.size :]),
@@ -168,9 +173,11 @@ class SlotFeeder(wiring.Component):
         # What becomes free in this cycle counts from the next one on.
         room = Signal(range(self.room + 1), init=self.room)
         has_room = Signal(init=1)
-        m.d.comb += self.offered.eq(has_row & has_room)
-        m.d.sync += [
-            room.eq(room - self.grant + self.left),
-            has_room.eq(Mux(self.grant, room > 1, room != 0)),
+        will_have_room = Signal()
+        m.d.comb += [
+            will_have_room.eq(Mux(self.grant, room > 1, room != 0)),
+            self.will_offer.eq(will_have_row & will_have_room),
+            self.offered.eq(has_row & has_room),
         ]
+        m.d.sync += [room.eq(room - self.grant + self.left), has_room.eq(will_have_room)]
         return m

@@ -176,8 +176,9 @@ class _OneAnswer(_Join):
         promised = Cat(
             row.first == ~inside,
             row.first | ((row.whole == aligned) & (row.response.tag == tag)),
-            ~row.whole | ((row.join == 0) & ~row.two),
-            row.whole | (row.join != 0),
+            ~row.whole | ((row.below == 0) & ~row.two),
+            row.whole | row.below[0],
+            ~row.below[1],
             row.begins_beat == (row.first & ~row.whole),
             ~row.begins_beat | ~row.last,
             ~row.two | row.last,

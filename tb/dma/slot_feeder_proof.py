@@ -80,6 +80,8 @@ class _InOrder(wiring.Component):
             held.eq(held + self.write - feeder.freed),
             rows.eq(rows + self.grant - self.left),
         ]
+        announced = Signal()
+        m.d.sync += announced.eq(feeder.will_offer)
         wrong = Signal()
         holds = [
             ~self.write | (held < _PLACES),
@@ -117,6 +119,7 @@ class _InOrder(wiring.Component):
                 m.d.comb += [
                     Assert(~wrong, "a row too early, too often, or not in order"),
                     Assert((rows < _ROOM) | ~feeder.offered, "a row without room"),
+                    Assert(feeder.offered == announced, "an offer unannounced, or none"),
                 ]
         return m
 
