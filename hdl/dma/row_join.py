@@ -23,7 +23,7 @@ class RowJoin(wiring.Component):
     as rows follow without a gap. Then it leaves at once.
 
     Latency is 4 cycles; throughput is 1 row and 1 beat a cycle. The response is offered in the
-    cycle after its last beat was taken. While three responses wait, nothing moves.
+    cycle after its last beat was taken. While two responses wait, nothing moves.
 
     Specification: this docstring.
 
@@ -78,6 +78,7 @@ class RowJoin(wiring.Component):
         m = Module()
         m.submodules.rows = rows = self.rows
         takes = Signal()
+        can_move = Signal()
         has_row = Signal()
         row = Signal(self.row_layout)
         m.d.comb += [
@@ -85,7 +86,7 @@ class RowJoin(wiring.Component):
             rows.i.payload.eq(self.row),
             has_row.eq(rows.o.valid),
             row.eq(rows.o.payload),
-            rows.o.ready.eq(takes),
+            rows.o.ready.eq(can_move),
         ]
         m.d.sync += self.left.eq(takes)
 
@@ -115,24 +116,21 @@ class RowJoin(wiring.Component):
         ]
 
         # The answer to a request waits until the request's last beat is taken.
-        can_move = Signal()
         leaves = Signal()
         responds = Signal()
         responding = Signal()
         beat_is_taken = Signal()
-        can_respond = Signal()
         answer: Any = Signal(self.answers.shape, reset_less=True)
         m.submodules.answers = answers = self.answers
         m.d.comb += [
             answers.i.valid.eq(responding & beat_is_taken),
             answers.i.payload.eq(answer),
-            can_respond.eq(answers.i.ready),
             self.response.valid.eq(answers.o.valid),
             self.response.payload.eq(answers.o.p.response),
             self.has_packet.eq(answers.o.p.has_packet),
             answers.o.ready.eq(self.response.ready),
             beat_is_taken.eq(~self.data.valid | self.data.ready),
-            can_move.eq(beat_is_taken & (~responding | can_respond)),
+            can_move.eq(beat_is_taken & answers.i.ready),
             takes.eq(can_move & has_row),
             leaves.eq(is_whole | (has_row & ~row.begins_beat)),
             responds.eq(leaves & leaving.last),

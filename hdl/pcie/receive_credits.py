@@ -108,8 +108,8 @@ class ReceiveCredits(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # A cycle late, so that what is received in this one need not be waited for.
-        was_down = Signal(init=1)
-        m.d.sync += was_down.eq(~self.link_up)
+        was_up = Signal()
+        m.d.sync += was_up.eq(self.link_up)
         full = []
         for number, pair in enumerate(self.advertised):
             for kind, advertised in zip(("headers", "data"), pair, strict=True):
@@ -123,7 +123,7 @@ class ReceiveCredits(wiring.Component):
                     self.allocated[number][kind].eq(allocated),
                 ]
                 m.d.sync += room.eq(left)
-                m.d.sync += allocated.eq(Mux(was_down, room, allocated) + total)
+                m.d.sync += allocated.eq(Mux(was_up, allocated, room) + total)
                 full.append(room == advertised)
         drained = Signal(init=1)
         m.d.sync += drained.eq(Cat(full).all())
