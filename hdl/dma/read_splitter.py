@@ -194,21 +194,25 @@ class ReadSplitter(wiring.Component):
         ]
         offset = port.p.address[:_PAGE_BITS]
         with m.If(port.ready):
-            m.d.sync += [
-                has.eq(port.valid),
-                read.page.eq(port.p.address[_PAGE_BITS:]),
-                read.low.eq(offset[:_UNIT_BITS]),
-                read.unit.eq(offset[_UNIT_BITS:]),
-                read.last.eq(offset + port.p.length - 1),
-                read.begin.eq(1),
-                read.nothing.eq(port.p.length == 0),
-                *(
-                    read[name].eq(port.p[name])
-                    for name in ("tag", "no_snoop", "relaxed_ordering", "id_ordering")
-                ),
-            ]
-        with m.Elif(taken):
-            m.d.sync += [read.unit.eq((read.unit | inside) + 1), read.begin.eq(0)]
+            m.d.sync += has.eq(port.valid)
+        # What comes next does not ask whether this piece is taken. Without a request, nothing that
+        # stands here means anything.
+        with m.If(~has | taken):
+            with m.If(~has | final):
+                m.d.sync += [
+                    read.page.eq(port.p.address[_PAGE_BITS:]),
+                    read.low.eq(offset[:_UNIT_BITS]),
+                    read.unit.eq(offset[_UNIT_BITS:]),
+                    read.last.eq(offset + port.p.length - 1),
+                    read.begin.eq(1),
+                    read.nothing.eq(port.p.length == 0),
+                    *(
+                        read[name].eq(port.p[name])
+                        for name in ("tag", "no_snoop", "relaxed_ordering", "id_ordering")
+                    ),
+                ]
+            with m.Else():
+                m.d.sync += [read.unit.eq((read.unit | inside) + 1), read.begin.eq(0)]
         return has, read, final
 
     def _page(self, m: Module, page: Value, beyond: Value) -> Value:
