@@ -54,7 +54,8 @@ class EndpointTransmit(wiring.Component):
 
     Latency is 11 cycles from a TLP's last beat to its first one on ``o``, and 12 for a read.
     Throughput is a row in each cycle, from one queue or several: full beats of ``o`` while rows
-    are full. Beats of reads are full while there are more than can leave.
+    are full. Beats of reads are full while there are more than can leave; to that end, while other
+    classes have rows to send, a read waits for others for 64 cycles at most.
 
     Specification: PCI Express Base Specification, 2.4.1, ordering rules, 2.6.1, flow control.
 

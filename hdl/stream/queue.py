@@ -73,8 +73,8 @@ class Queue(wiring.Component):
     block : bool, optional
         Whether an FPGA is asked for block RAM where it would take LUTs.
     counted : bool, optional
-        Whether who puts in counts: there are never more than ``capacity``, ``i.ready`` is 1, and
-        nothing here knows what is full. One more would overwrite.
+        Whether who puts in counts, and does so only while there are fewer than ``capacity``, one
+        that leaves in that cycle included. ``i.ready`` is then 1; one more would overwrite.
 
     Members
     -------

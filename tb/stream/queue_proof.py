@@ -1,7 +1,7 @@
 """Proofs of hdl.stream.Queue, and so of BeatQueue."""
 
 from amaranth import *
-from amaranth.hdl import Assert, Cover
+from amaranth.hdl import Assert, Assume, Cover
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,8 +31,8 @@ def addresses_from(m: Module, name: str, first: Value, count: int) -> list[Value
 class _Watched(Queue):
     """A queue whose state is tied, by invariants, to what a :class:`Tracker` sees."""
 
-    def __init__(self):
-        super().__init__(shape=WIDTH, depth=DEPTH)
+    def __init__(self, *, counted: bool):
+        super().__init__(shape=WIDTH, depth=DEPTH, counted=counted)
         self.tracker = Tracker(width=WIDTH, capacity=self.capacity)
 
     def elaborate(self, platform):
@@ -67,8 +67,10 @@ class _Watched(Queue):
             m.d.comb += [
                 Assert(tracker.level >= outside, "fewer payloads than leave the memory"),
                 Assert(in_memory <= rows, "more payloads than rows"),
+                # What is outside comes first, so a full memory means a full queue.
+                Assert((in_memory < 2) | (outside == 2), "room outside"),
                 Assert(self._empty == (in_memory == 0), "empty is wrong"),
-                Assert(self._full == (in_memory == rows), "full is wrong"),
+                Assert(self._full == (in_memory == rows) & ~C(self.counted, 1), "full is wrong"),
                 Assert(~self._read_address.all() & ~self._write_address.all(), "address is stuck"),
                 Assert(
                     ~tracker.enter | self._empty | (self._write_address != self._read_address),
@@ -88,14 +90,18 @@ class _Watched(Queue):
 
 
 class _Order(wiring.Component):
-    """A queue that never overflows, loses, changes or reorders a payload."""
+    """A queue that never overflows, loses, changes or reorders a payload.
+
+    If it is ``counted``, its user puts nothing in while there are as many as it holds.
+    """
 
     i: stream.Interface
     o: stream.Interface
     choose: Signal
 
-    def __init__(self, *, cover: bool = False):
+    def __init__(self, *, cover: bool = False, counted: bool = False):
         self.cover = cover
+        self.counted = counted
         super().__init__(
             {
                 "i": In(stream.Signature(WIDTH)),
@@ -106,12 +112,18 @@ class _Order(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.queue = queue = _Watched()
+        m.submodules.queue = queue = _Watched(counted=self.counted)
         wiring.connect(m, wiring.flipped(self.i), queue.i)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         m.d.comb += queue.tracker.choose.eq(self.choose)
         assume_stream(m, "i", self.i)
         assert_stream(m, "o", self.o)
+        if self.counted:
+            with m.If(~ResetSignal()):
+                m.d.comb += [
+                    Assume(~self.i.valid | (queue.tracker.level < queue.capacity), "counts"),
+                    Assert(self.i.ready, "refuses"),
+                ]
         if self.cover:
             # Filled to capacity, then drained: the followed payload was the last one in.
             tracker = queue.tracker
@@ -125,4 +137,11 @@ class _Order(wiring.Component):
 PROOFS = [
     Proof("stream.Queue/order, no loss, no overflow, stream rules", _Order, depth=2),
     Proof("stream.Queue/fills and drains", lambda: _Order(cover=True), depth=20, mode="cover"),
+    Proof("stream.Queue/order, no loss, if its user counts", lambda: _Order(counted=True), depth=2),
+    Proof(
+        "stream.Queue/fills and drains, if its user counts",
+        lambda: _Order(cover=True, counted=True),
+        depth=20,
+        mode="cover",
+    ),
 ]
