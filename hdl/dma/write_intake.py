@@ -73,6 +73,7 @@ class WriteIntake(wiring.Component):
         self.busy = Signal()
         self.active = Signal()  # busy and not dropping
         self.has_room = Signal(init=1)
+        self.takes_rows = Signal()  # active, not empty, with room
         self.is_empty = Signal(reset_less=True)
         self.rows_left = Signal(16 - low, reset_less=True)
         self.page_rows_left = Signal(PAGE_BITS - low, reset_less=True)
@@ -144,10 +145,7 @@ class WriteIntake(wiring.Component):
             row_taken.eq(taken & ~self.is_empty & ~self.is_split),
             finishes.eq(taken & (self.is_empty | (~self.is_split & (final | self.data.p.last)))),
             # Without `valid`, which says nothing here and comes late to all bytes of a beat.
-            self.data.ready.eq(
-                (self.active & ~self.is_empty & ~self.is_split & self.has_room & self.o.ready)
-                | self.dropping
-            ),
+            self.data.ready.eq((self.takes_rows & ~self.is_split & self.o.ready) | self.dropping),
         ]
         with m.If(row_taken):
             m.d.sync += [
@@ -170,8 +168,12 @@ class WriteIntake(wiring.Component):
 
         # Rows taken in this and the last cycle are not yet counted: two less than there are.
         used = Signal.like(self.row)
-        m.d.comb += used.eq(self.row - self.freed)
-        m.d.sync += self.has_room.eq(~(used[-1] | used[1:-1].all()))
+        has_room = Signal()
+        m.d.comb += [
+            used.eq(self.row - self.freed),
+            has_room.eq(~(used[-1] | used[1:-1].all())),
+        ]
+        m.d.sync += self.has_room.eq(has_room)
 
         length_1 = Signal(16)
         final_from_first = Signal()
@@ -189,7 +191,12 @@ class WriteIntake(wiring.Component):
         m.d.sync += self.open_count.eq(self.open_count + loads - self.answered)
         will_be_busy = Signal()
         m.d.comb += will_be_busy.eq(loads | (self.busy & ~finishes))
-        m.d.sync += [self.busy.eq(will_be_busy), self.active.eq(will_be_busy & ~will_drop)]
+        will_be_empty = Mux(finishes | ~self.busy, asked.length == 0, self.is_empty)
+        m.d.sync += [
+            self.busy.eq(will_be_busy),
+            self.active.eq(will_be_busy & ~will_drop),
+            self.takes_rows.eq(will_be_busy & ~will_drop & ~will_be_empty & has_room),
+        ]
         # Without a request they are not looked at.
         with m.If(finishes | ~self.busy):
             m.d.sync += [

@@ -10,7 +10,8 @@ from .write_parts import WriteDoneLayout
 
 __all__ = ["WriteResponses"]
 
-#: More than there are TLPs between the register where they are made and the link.
+#: As many as there can be TLPs between the register where they are made and the link, at S = 4: 1
+#: in that register, 1 in the shift, 3 in the row before the skid, 4 in it and 8 behind; 1 may wait.
 _PENDING = 16
 
 

@@ -92,10 +92,12 @@ class Upsizer(wiring.Component):
             with m.If(self.i.valid & completes):
                 m.d.sync += self.position.eq(0)
             parts = [Mux(here[n], self.i.p.data, part) for n, part in enumerate(self.gathered)]
-            # Below the newest beat all is kept, above it nothing.
+            # Below the newest beat all is kept, above it nothing. Not a `Mux` with 0, of which
+            # Yosys would make a reset that waits for `free`.
             newest = self.i.p.keep | (~self.i.p.last).replicate(self.i_bytes)
             keeps = [
-                Mux(here[n], newest, (self.position > n).replicate(self.i_bytes))
+                (newest & here[n].replicate(self.i_bytes))
+                | (self.position > n).replicate(self.i_bytes)
                 for n in range(ratio)
             ]
             m.d.sync += [

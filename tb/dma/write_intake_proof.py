@@ -99,6 +99,7 @@ class _Pieces(wiring.Component):
                 Assert(~told | ((piece.free_to - dut.row)[:9] <= 1), "free"),
                 Assert(~(told & whole) | (piece.first <= piece.last), "no byte"),
                 # What ties the state together.
+                Assert(dut.takes_rows == (dut.active & ~dut.is_empty & dut.has_room), "takes rows"),
                 Assert(~runs | (dut.end == end), "end"),
                 Assert(
                     ~runs
