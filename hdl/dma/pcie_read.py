@@ -28,7 +28,7 @@ class PcieRead(wiring.Component):
     its requests. What fails, fails alone: its packet ends with ``error``, and what did not come is
     0.
 
-    Latency is 4 cycles from a request to ``o``, and 21 from a read's last completion to the beat.
+    Latency is 4 cycles from a request to ``o``, and 20 from a read's last completion to the beat.
     Throughput is one read per cycle, one beat of completions per cycle, one beat to a client per
     cycle.
 

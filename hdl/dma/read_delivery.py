@@ -33,7 +33,7 @@ class ReadDelivery(wiring.Component):
     with ``error``; the first failure of a request is its status. A request of 0 bytes has only a
     response.
 
-    Latency is 5 cycles from ``done`` to ``read_en``, 9 from there to the beat; the response is
+    Latency is 5 cycles from ``done`` to ``read_en``, 8 from there to the beat; the response is
     offered in the cycle after its last beat was taken. Throughput is one row in each cycle, across
     slots, requests and clients, and one beat a cycle at each client: a request of n bytes that
     touches r rows takes r cycles.

@@ -22,7 +22,7 @@ class RowJoin(wiring.Component):
     so r rows take r cycles, whatever their requests, and a beat stays behind for at most as long
     as rows follow without a gap. Then it leaves at once.
 
-    Latency is 4 cycles; throughput is 1 row and 1 beat a cycle. The response is offered in the
+    Latency is 3 cycles; throughput is 1 row and 1 beat a cycle. The response is offered in the
     cycle after its last beat was taken. While two responses wait, nothing moves.
 
     Specification: this docstring.
@@ -69,7 +69,7 @@ class RowJoin(wiring.Component):
                 "has_packet": Out(1),
             }
         )
-        self.rows = Queue(shape=self.row_layout, depth=room, counted=True)
+        self.rows = Queue(shape=self.row_layout, depth=room, counted=True, shallow=True)
         self.answers = Skid(
             shape=data.StructLayout({"response": MemoryResponseLayout(), "has_packet": 1})
         )

@@ -126,10 +126,13 @@ class TagTimer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
+        # A round counts from the second tag to the first one of the next: as good, and a register.
         round_ends = Signal()
+        round_ended = Signal()
         quarter = Signal(3)
-        self._measure(m, round_ends, quarter)
-        is_up = self._follow(m, round_ends)
+        m.d.sync += round_ended.eq(round_ends)
+        self._measure(m, round_ended, quarter)
+        is_up = self._follow(m, round_ended)
 
         visits = Signal()  # the tag in the first stage
         place = Signal(range(self.round))
@@ -211,7 +214,7 @@ class TagTimer(wiring.Component):
             m.d.sync += is_out.eq((Cat(columns) >> places[0][4:])[0])
         return seen[1], places[1], is_out, stamps.read_data
 
-    def _measure(self, m: Module, round_ends: Value, quarter: Value) -> None:
+    def _measure(self, m: Module, round_ended: Value, quarter: Value) -> None:
         """Count quarters; they end with a round, so that each tag is seen in each quarter."""
         left = Signal(30)
         is_over = Signal()
@@ -221,7 +224,7 @@ class TagTimer(wiring.Component):
         waits = Signal(2)
         m.d.sync += is_over.eq(left == 0)
         quarter_ends = Signal()
-        m.d.comb += quarter_ends.eq(round_ends & is_over)
+        m.d.comb += quarter_ends.eq(round_ended & is_over)
         with m.If(quarter_ends):
             m.d.sync += [
                 quarter.eq(quarter + 1),
@@ -239,7 +242,7 @@ class TagTimer(wiring.Component):
         with m.If(~self.blocked):
             m.d.sync += is_offered.eq(0)
 
-    def _follow(self, m: Module, round_ends: Value) -> Value:
+    def _follow(self, m: Module, round_ended: Value) -> Value:
         """Follow the link; return if it is up and nothing of before is out.
 
         Of three rounds the last is whole, and sees all that was issued.
@@ -252,7 +255,7 @@ class TagTimer(wiring.Component):
         with m.Elif(self.discard):
             m.d.sync += self.discard.eq(0)
         with m.Elif(~is_up & (rounds != 3)):
-            m.d.sync += rounds.eq(rounds + round_ends)
+            m.d.sync += rounds.eq(rounds + round_ended)
         with m.Elif(~self.offered):
             m.d.sync += is_up.eq(1)
         return is_up

@@ -1,4 +1,4 @@
-"""First-in first-out queue of any payload, in block memory."""
+"""First-in first-out queue of any payload."""
 
 from amaranth import *
 from amaranth.hdl import ShapeLike
@@ -56,10 +56,11 @@ class Queue(wiring.Component):
     """Hold up to ``capacity`` payloads and give them out in order.
 
     The memory has a synchronous read port, so that a deep queue goes into block RAM, and its data
-    goes straight into the output register.
+    goes straight into the output register. A ``shallow`` queue reads LUTs into that register.
 
-    Latency is 3 cycles through an empty queue. Throughput is 1 payload per cycle in and out, at
-    any fill; a full queue takes the next payload in the cycle after one has left the memory.
+    Latency is 3 cycles through an empty queue, 2 if it is ``shallow``. Throughput is 1 payload per
+    cycle in and out, at any fill; a full queue takes the next payload in the cycle after one has
+    left the memory.
 
     Specification: this docstring, on streams that follow the rules of ``amaranth.lib.stream``.
 
@@ -69,9 +70,12 @@ class Queue(wiring.Component):
         Shape of a payload.
     depth : int
         Payloads that the queue holds at least, 2 or more; ``capacity`` is what it holds exactly:
-        a power of two plus 1.
+        a power of two plus 1, or a power of two if the queue is ``shallow``.
     block : bool, optional
         Whether an FPGA is asked for block RAM where it would take LUTs.
+    shallow : bool, optional
+        Whether an FPGA is asked for LUTs, which can be read at once: a register of a payload less,
+        and a shorter way from ``o.ready``. Worth it to 16 or 32 payloads.
     counted : bool, optional
         Whether who puts in counts, and does so only while there are fewer than ``capacity``, one
         that leaves in that cycle included. ``i.ready`` is then 1; one more would overwrite.
@@ -86,22 +90,36 @@ class Queue(wiring.Component):
     Raises
     ------
     ValueError
-        If ``depth`` is less than 2, or so large that the memory would exceed 65535 rows.
+        If ``depth`` is less than 2, or so large that the memory would exceed 65535 rows, or the
+        queue shall be in both kinds of memory.
     """
 
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, *, shape: ShapeLike, depth: int, block: bool = False, counted: bool = False):
+    def __init__(
+        self,
+        *,
+        shape: ShapeLike,
+        depth: int,
+        block: bool = False,
+        shallow: bool = False,
+        counted: bool = False,
+    ):
         if depth < 2:
             raise ValueError(f"depth must be 2 or more, not {depth!r}")
+        if block and shallow:
+            raise ValueError("a shallow queue is not in block RAM")
         self.shape = shape
         self.depth = depth
         self.block = block
+        self.shallow = shallow
         self.counted = counted
-        # Two payloads wait outside the memory: one on its read port, one on the output.
-        self.address_bits = address_bits(max(1, depth - 2))
-        self.capacity = (1 << self.address_bits) + 1
+        # Payloads wait outside the memory: one on its read port, if that has a clock, and one on
+        # the output.
+        self.outside = 1 if shallow else 2
+        self.address_bits = address_bits(max(1, depth - self.outside))
+        self.capacity = (1 << self.address_bits) - 1 + self.outside
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
         # The whole state but the memory; proofs state its invariants. Payloads need no reset:
@@ -120,11 +138,12 @@ class Queue(wiring.Component):
 
         # A row is never read while it is written, which `no_rw_check` tells Yosys. Yosys heeds it
         # only where it makes the block RAM's synchronous port itself, of `fetched_payload`.
+        style = "block" if self.block else "distributed" if self.shallow else None
         m.submodules.memory = memory = Memory(
             shape=unsigned(self._width),
             depth=1 << self.address_bits,
             init=[],
-            attrs={"no_rw_check": "1", **({"ram_style": "block"} if self.block else {})},
+            attrs={"no_rw_check": "1", **({"ram_style": style} if style else {})},
         )
         write = memory.write_port()
         read = memory.read_port(domain="comb")
@@ -132,11 +151,12 @@ class Queue(wiring.Component):
         can_move = Signal()  # from the fetched payload to the output
         push = Signal()
         fetch = Signal()
+        next_valid = Signal()
+        next_payload = Signal(self._width)
         m.d.comb += [
             self.i.ready.eq(~self._full),
             push.eq(self.i.valid & ~self._full),
             can_move.eq(self.o.ready | ~self.o.valid),
-            fetch.eq(~self._empty & (can_move | ~self._fetched)),
             write.addr.eq(self._write_address),
             write.data.eq(Value.cast(self.i.payload)),
             write.en.eq(push),
@@ -156,17 +176,27 @@ class Queue(wiring.Component):
                 with m.If(~fetch):
                     m.d.sync += self._full.eq(after_write == self._read_address)
         with m.If(fetch):
-            m.d.sync += [
-                self._read_address.eq(after_read),
-                self._fetched_payload.eq(read.data),
-                self._full.eq(0),
-            ]
+            m.d.sync += [self._read_address.eq(after_read), self._full.eq(0)]
             with m.If(~push):
                 m.d.sync += self._empty.eq(after_read == self._write_address)
 
+        if self.shallow:
+            m.d.comb += [
+                fetch.eq(~self._empty & can_move),
+                next_valid.eq(~self._empty),
+                next_payload.eq(read.data),
+            ]
+        else:
+            m.d.comb += [
+                fetch.eq(~self._empty & (can_move | ~self._fetched)),
+                next_valid.eq(self._fetched),
+                next_payload.eq(self._fetched_payload),
+            ]
+            with m.If(fetch):
+                m.d.sync += self._fetched_payload.eq(read.data)
+            with m.If(can_move | ~self._fetched):
+                m.d.sync += self._fetched.eq(~self._empty)
         with m.If(can_move):
-            m.d.sync += [self.o.valid.eq(self._fetched), self._payload.eq(self._fetched_payload)]
-        with m.If(can_move | ~self._fetched):
-            m.d.sync += self._fetched.eq(~self._empty)
+            m.d.sync += [self.o.valid.eq(next_valid), self._payload.eq(next_payload)]
 
         return m

@@ -7,13 +7,17 @@ __all__ = ["QueueModel"]
 
 
 class QueueModel:
-    """A queue that holds the least power of two above ``depth - 2``, but at least 4, and 1 more."""
+    """A queue that holds the least power of two above ``depth - 2``, but at least 4, and 1 more.
 
-    def __init__(self, depth: int):
+    If it is ``shallow``, the least power of two above ``depth - 1``, but at least 4.
+    """
+
+    def __init__(self, depth: int, *, shallow: bool = False):
+        more = 0 if shallow else 1
         rows = 4
-        while rows <= depth - 2:
+        while rows < depth - more:
             rows *= 2
-        self.capacity = rows + 1
+        self.capacity = rows + more
         self.held: deque[Any] = deque()
 
     def push(self, payload: Any) -> bool:

@@ -126,8 +126,12 @@ class _Room(_Join):
         places = (1 << queue.address_bits) - 1
         in_memory = Signal.like(rows)
         wrong_distance = Signal()
-        outside = queue._fetched + queue.o.valid + join.left
-        m.d.comb += [in_memory.eq(rows - outside), wrong_distance.eq(1)]
+        outside = queue.o.valid + join.left
+        m.d.comb += [
+            in_memory.eq(rows - outside),
+            # If all places are full, the addresses meet.
+            wrong_distance.eq(queue._write_address != queue._read_address),
+        ]
         with m.Switch(in_memory):
             nth = addresses_from(m, "after_read", queue._read_address, places)
             for distance, address in enumerate(nth):
@@ -139,9 +143,10 @@ class _Room(_Join):
                 Assert(rows <= _ROOM, "more rows than there is room for"),
                 Assert(rows >= outside, "fewer rows than leave"),
                 Assert(in_memory <= places, "more rows than places"),
+                Assert((in_memory < 2) | queue.o.valid, "room outside"),
                 Assert(~wrong_distance, "addresses do not fit the rows"),
                 Assert(queue._empty == (in_memory == 0), "empty is wrong"),
-                Assert(queue._full == (in_memory == places), "full is wrong"),
+                Assert(~queue._full, "full is wrong"),
                 Assert(
                     ~queue._read_address.all() & ~queue._write_address.all(), "an address is stuck"
                 ),

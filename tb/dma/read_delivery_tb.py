@@ -16,7 +16,7 @@ TAG_COUNT = int(os.environ["TAG_COUNT"])
 SLOT_BYTES = int(os.environ["SLOT_BYTES"])
 ROW_BYTES = 32 * SEGMENT_COUNT
 #: Cycles from a row that is read to its beat; from `done` to a row that is read.
-BEAT_LATENCY = 9
+BEAT_LATENCY = 8
 READ_LATENCY = 5
 
 

@@ -31,8 +31,8 @@ def addresses_from(m: Module, name: str, first: Value, count: int) -> list[Value
 class _Watched(Queue):
     """A queue whose state is tied, by invariants, to what a :class:`Tracker` sees."""
 
-    def __init__(self, *, counted: bool):
-        super().__init__(shape=WIDTH, depth=DEPTH, counted=counted)
+    def __init__(self, *, counted: bool, shallow: bool):
+        super().__init__(shape=WIDTH, depth=DEPTH, counted=counted, shallow=shallow)
         self.tracker = Tracker(width=WIDTH, capacity=self.capacity)
 
     def elaborate(self, platform):
@@ -68,7 +68,7 @@ class _Watched(Queue):
                 Assert(tracker.level >= outside, "fewer payloads than leave the memory"),
                 Assert(in_memory <= rows, "more payloads than rows"),
                 # What is outside comes first, so a full memory means a full queue.
-                Assert((in_memory < 2) | (outside == 2), "room outside"),
+                Assert((in_memory < 2) | (outside == self.outside), "room outside"),
                 Assert(self._empty == (in_memory == 0), "empty is wrong"),
                 Assert(self._full == (in_memory == rows) & ~C(self.counted, 1), "full is wrong"),
                 Assert(~self._read_address.all() & ~self._write_address.all(), "address is stuck"),
@@ -99,9 +99,10 @@ class _Order(wiring.Component):
     o: stream.Interface
     choose: Signal
 
-    def __init__(self, *, cover: bool = False, counted: bool = False):
+    def __init__(self, *, cover: bool = False, counted: bool = False, shallow: bool = False):
         self.cover = cover
         self.counted = counted
+        self.shallow = shallow
         super().__init__(
             {
                 "i": In(stream.Signature(WIDTH)),
@@ -112,7 +113,7 @@ class _Order(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.queue = queue = _Watched(counted=self.counted)
+        m.submodules.queue = queue = _Watched(counted=self.counted, shallow=self.shallow)
         wiring.connect(m, wiring.flipped(self.i), queue.i)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         m.d.comb += queue.tracker.choose.eq(self.choose)
@@ -143,5 +144,17 @@ PROOFS = [
         lambda: _Order(cover=True, counted=True),
         depth=20,
         mode="cover",
+    ),
+    Proof("stream.Queue/order, no loss, if shallow", lambda: _Order(shallow=True), depth=2),
+    Proof(
+        "stream.Queue/fills and drains, if shallow",
+        lambda: _Order(cover=True, shallow=True),
+        depth=20,
+        mode="cover",
+    ),
+    Proof(
+        "stream.Queue/order, no loss, if shallow and its user counts",
+        lambda: _Order(counted=True, shallow=True),
+        depth=2,
     ),
 ]

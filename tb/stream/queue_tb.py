@@ -12,6 +12,7 @@ from . import StreamSink, StreamSource, chance, start
 
 DEPTH = int(os.environ["DEPTH"])
 WIDTH = int(os.environ["WIDTH"])
+SHALLOW = bool(int(os.environ["SHALLOW"]))
 
 
 async def attach(dut, source_stall: float = 0, sink_stall: float = 0):
@@ -56,7 +57,7 @@ async def a_stalled_queue_takes_its_capacity(dut):
     for round_number in range(3):
         stalled = True
         await ClockCycles(dut.clk, 4)
-        model = QueueModel(DEPTH)
+        model = QueueModel(DEPTH, shallow=SHALLOW)
         values = numbered(model.capacity + 5)
         source.restart()
         for value in values:
@@ -95,14 +96,14 @@ async def one_payload_moves_each_cycle_at_any_fill(dut, fill):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def latency_is_three_cycles(dut):
-    """Through the empty queue, a payload is offered three cycles after it was taken."""
+async def latency_is_as_promised(dut):
+    """Through the empty queue, a payload is offered 3 cycles after it was taken; shallow, 2."""
     source, sink = await attach(dut)
     for _ in range(5):
         source.restart()
         sink.restart()
         await exchange(source, sink, numbered(1))
-        assert sink.first - source.first == 3
+        assert sink.first - source.first == (2 if SHALLOW else 3)
         await ClockCycles(dut.clk, 3)
 
 

@@ -7,14 +7,17 @@ from hdl.stream import Queue
 from tb.simulate import simulate
 
 
-@pytest.mark.parametrize("depth, width", [(2, 8), (6, 8), (64, 8)])
-def test_queue(depth, width, run_dir):
+@pytest.mark.parametrize(
+    "depth, width, shallow",
+    [(2, 8, False), (6, 8, False), (64, 8, False), (2, 8, True), (5, 8, True), (16, 8, True)],
+)
+def test_queue(depth, width, shallow, run_dir):
     simulate(
-        Queue(shape=width, depth=depth),
+        Queue(shape=width, depth=depth, shallow=shallow),
         name="queue",
         testbench="tb.stream.queue_tb",
         run_dir=run_dir,
-        env={"DEPTH": depth, "WIDTH": width},
+        env={"DEPTH": depth, "WIDTH": width, "SHALLOW": int(shallow)},
     )
 
 
@@ -22,6 +25,11 @@ def test_queue(depth, width, run_dir):
 def test_depth_is_checked(depth):
     with pytest.raises(ValueError, match=f"depth must be 2 or more, not {depth}"):
         Queue(shape=8, depth=depth)
+
+
+def test_one_kind_of_memory():
+    with pytest.raises(ValueError, match="a shallow queue is not in block RAM"):
+        Queue(shape=8, depth=4, block=True, shallow=True)
 
 
 def test_memory_is_bounded():
