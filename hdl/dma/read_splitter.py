@@ -127,11 +127,13 @@ class ReadSplitter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Bits of a unit's number that differ within a block.
+        # Bits of a unit's number that differ within a block, in this and in the next cycle.
         inside = Signal(_POSITION_BITS - _UNIT_BITS)
+        next_inside = Signal.like(inside)
         block_bytes = min(MAX_REQUEST_BYTES, self.slot_bytes)
         for code in range(1, (block_bytes // _UNIT_BYTES).bit_length()):
-            m.d.sync += inside[code - 1].eq(self.max_request >= code)
+            m.d.comb += next_inside[code - 1].eq(self.max_request >= code)
+        m.d.sync += inside.eq(next_inside)
 
         moves = Signal()
         m.submodules.picker = picker = RoundRobinPicker(request_count=max(2, self.client_count))
@@ -140,7 +142,7 @@ class ReadSplitter(wiring.Component):
         reads = []
         finals = []
         for number in range(self.client_count):
-            has, read, final = self._client(m, number, inside)
+            has, read, final = self._client(m, number, inside, next_inside)
             m.d.comb += picker.requests[number].eq(has & self.allowed[number])
             reads.append(Value.cast(read))
             finals.append(final)
@@ -181,18 +183,32 @@ class ReadSplitter(wiring.Component):
         self._leave(m, piece, valid, moves)
         return m
 
-    def _client(self, m: Module, number: int, inside: Value) -> tuple[Value, data.View, Value]:
+    def _client(
+        self, m: Module, number: int, inside: Value, next_inside: Value
+    ) -> tuple[Value, data.View, Value]:
         """Hold a request of client ``number``; return if there is one, what is left, if final."""
         port = self.requests[number]
         has = Signal(name=f"has_{number}")
         read = Signal(_ReadLayout(), name=f"read_{number}", reset_less=True)
-        final = Signal(name=f"final_{number}")
+        final = Signal(name=f"final_{number}", reset_less=True)
         taken = self.take[number]
-        m.d.comb += [
-            final.eq(read.nothing | ~((read.unit ^ read.last[_UNIT_BITS:]) & ~inside).any()),
-            port.ready.eq(~has | (taken & final)),
-        ]
+        m.d.comb += port.ready.eq(~has | (taken & final))
         offset = port.p.address[:_PAGE_BITS]
+
+        # Whether the next piece is the last one, of what comes, goes on, or stays: each is found
+        # without asking which of them it will be.
+        following = Signal.like(read.unit, name=f"following_{number}")
+        reach = Signal(_POSITION_BITS, name=f"reach_{number}")
+        last_unit = read.last[_UNIT_BITS:]
+        m.d.comb += [
+            following.eq((read.unit | inside) + 1),
+            # 4096 if it ends with its block.
+            reach.eq(port.p.length + (offset | Cat(C(0, _UNIT_BITS), ~next_inside[:5]))),
+        ]
+        comes = ~(reach[_PAGE_BITS + 1 :].any() | (reach[_PAGE_BITS] & reach[:_PAGE_BITS].any()))
+        goes_on = ~((following ^ last_unit) & ~next_inside).any()
+        stays = read.nothing | ~((read.unit ^ last_unit) & ~next_inside).any()
+        m.d.sync += final.eq(Mux(~has | taken, Mux(~has | final, comes, goes_on), stays))
         with m.If(port.ready):
             m.d.sync += has.eq(port.valid)
         # What comes next does not ask whether this piece is taken. Without a request, nothing that
@@ -212,7 +228,7 @@ class ReadSplitter(wiring.Component):
                     ),
                 ]
             with m.Else():
-                m.d.sync += [read.unit.eq((read.unit | inside) + 1), read.begin.eq(0)]
+                m.d.sync += [read.unit.eq(following), read.begin.eq(0)]
         return has, read, final
 
     def _page(self, m: Module, page: Value, beyond: Value) -> Value:

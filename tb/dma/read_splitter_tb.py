@@ -138,25 +138,36 @@ async def latency(dut):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def limit_changes_meanwhile(dut):
-    """Whenever the limit changes, no byte is lost or comes twice, no page boundary is crossed."""
-    bench = await Bench(dut, sink_pause=0.2).begin()
+@cocotb.parametrize(change=[0.1, 0.9], refusal=[0.0, 0.5])
+async def limit_changes_meanwhile(dut, change, refusal):
+    """Whenever the limit changes, each piece ends where that of the cycle before `take` says."""
+    bench = await Bench(dut, sink_pause=0.2, refusal=refusal).begin()
+    blocks: deque[int] = deque()
+
+    async def vary():
+        before = int(dut.max_request.value)
+        while True:
+            await RisingEdge(dut.clk)
+            if dut.take.value:
+                blocks.append(read_block_bytes(before, SLOT_BYTES))
+            before = int(dut.max_request.value)
+            if random.random() < change:
+                dut.max_request.value = random.randrange(8)
+
+    cocotb.start_soon(vary())
     requests = [ReadRequest(random.getrandbits(30), random.randint(1, 9000)) for _ in range(200)]
     for request in requests:
         bench.clients[-1].send(request)
-    lengths, addresses = PIECE["length"], PIECE["address"]
-    value = 0
     for request in requests:
-        at = request.address
-        while at < request.address + request.length:
-            dut.max_request.value = random.randrange(8)
+        at, end = request.address, request.address + request.length
+        while at < end:
             value = await bench.sink.received.get()
-            length = value >> lengths.offset & 0x1FFF
-            assert value >> addresses.offset & (1 << 64) - 1 == at
-            assert length > 0 and at // 4096 == (at + length - 1) // 4096
-            at += length
-        assert at == request.address + request.length
-        assert value >> PIECE["end"].offset & 1
+            block = blocks.popleft()
+            stop = min(end, (at // block + 1) * block)
+            assert value >> PIECE["address"].offset & (1 << 64) - 1 == at
+            assert value >> PIECE["length"].offset & 0x1FFF == stop - at
+            assert value >> PIECE["end"].offset & 1 == (stop == end)
+            at = stop
 
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
