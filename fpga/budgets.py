@@ -92,6 +92,7 @@ def measure(budget: Budget, *, library: str | None = None) -> Synthesis:
         parameters=budget.parameters,
         target=budget.target,
         fmax=budget.needs_fmax,
+        least_mhz=budget.limits.get("fmax_mhz", 0),
         library=library,
     )
     return replace(result, budget=budget.limits)

@@ -61,6 +61,7 @@ def synth(
                 target=row.target,
                 # A single block is asked for in full; a budget says what it needs.
                 fmax=not area and (not row.limits or row.needs_fmax),
+                least_mhz=row.limits.get("fmax_mhz", 0),
                 library=library,
             )
             results.append(replace(measured, budget=row.limits or None))
@@ -110,7 +111,9 @@ def _print_synthesis(
     for row, result, failure in zip(rows, results, failures, strict=True):
         parameters = " ".join(f"{key}={value}" for key, value in result.parameters.items())
         figures = [result.lut, result.ff, result.ebr, result.dsp, result.fmax_mhz, result.fo4]
-        verdict = "; ".join(failure) or ("kept" if row.limits else None)
+        seed = result.details.get("seed", 1)
+        kept = "kept" if seed == 1 else f"kept, seed {seed}"
+        verdict = "; ".join(failure) or (kept if row.limits else None)
         rival = " ".join(f"{key}={value}" for key, value in row.rival.items() if key != "name")
         rival = f"{row.rival['name']}: {rival}" if rival else None
         table.append([result.block, parameters, result.target, *figures, verdict, rival])

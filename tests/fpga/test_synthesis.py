@@ -1,5 +1,7 @@
 """The flows measure what they say they do, on circuits whose answer is known."""
 
+from pathlib import Path
+
 import pytest
 from amaranth import *
 from amaranth.lib import wiring
@@ -7,7 +9,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from fpga.depth import find_library
-from fpga.synthesis import frame, synthesize
+from fpga.route import frame
+from fpga.synthesis import synthesize
 from fpga.yosys import FlowError, MissingToolError
 
 
@@ -87,6 +90,18 @@ def test_fmax_falls_with_depth():
     assert shallow.fmax_mhz is not None
     assert deep.fmax_mhz is not None
     assert deep.fmax_mhz < shallow.fmax_mhz
+
+
+def test_seeds_are_tried_while_it_is_too_slow():
+    one = measure(Parity(width=48), "ecp5")
+    assert one.details["seed"] == 1
+    best = measure(Parity(width=48), "ecp5", least_mhz=10_000)
+    tried = {f"nextpnr-{seed}.log": seed for seed in (1, 2, 3)}
+    assert {path.name for path in Path(best.folder).glob("nextpnr-*.log")} == set(tried)
+    assert one.fmax_mhz is not None
+    assert best.fmax_mhz is not None
+    assert best.fmax_mhz >= one.fmax_mhz
+    assert best.details["seed"] in tried.values()
 
 
 def test_depth_in_fo4(library):
