@@ -1,0 +1,125 @@
+"""Memory that remote hosts may reach, and the keys that say what they may do there."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Flag, auto
+
+__all__ = ["KeyTable", "Memory", "Region", "Rights"]
+
+_BLOCK = 4096
+
+
+class Rights(Flag):
+    """What a remote host may do with a region, or a queue pair's peer at all."""
+
+    WRITE = auto()
+    READ = auto()
+    ATOMIC = auto()
+
+
+class Memory:
+    """Bytes of every address space, 0 where nothing was written."""
+
+    def __init__(self):
+        self._blocks: dict[tuple[int, int], bytearray] = defaultdict(lambda: bytearray(_BLOCK))
+
+    def _pieces(self, space: int, address: int, length: int) -> Iterator[tuple[bytearray, slice]]:
+        while length:
+            offset = address % _BLOCK
+            size = min(length, _BLOCK - offset)
+            yield self._blocks[space, address // _BLOCK], slice(offset, offset + size)
+            address, length = address + size, length - size
+
+    def read(self, space: int, address: int, length: int) -> bytes:
+        """Bytes from ``address`` on."""
+        return b"".join(bytes(b[part]) for b, part in self._pieces(space, address, length))
+
+    def write(self, space: int, address: int, data: bytes) -> None:
+        """Put ``data`` at ``address``."""
+        for block, part in self._pieces(space, address, len(data)):
+            size = part.stop - part.start
+            block[part], data = data[:size], data[size:]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Memory region, or a type 2 memory window, which names a queue pair.
+
+    Parameters
+    ----------
+    key : int
+        Remote key: 24 bits of index, 8 bits that change each time the index is used anew.
+    domain : int
+        Protection domain.
+    base, length : int
+        Addresses that a remote host uses: from ``base`` on, which is 0 if it is zero-based.
+    rights : Rights
+        What is allowed; what a window may do is its own.
+    pages : tuple of (int, int)
+        Space and address of each page.
+    page_bytes : int
+        Size of a page: a power of two.
+    offset : int
+        Byte of the first page at which the region begins.
+    queue_pair : int, optional
+        The only queue pair that may use it: of a window of type 2B.
+    """
+
+    key: int
+    domain: int
+    base: int
+    length: int
+    rights: Rights
+    pages: tuple[tuple[int, int], ...]
+    page_bytes: int
+    offset: int = 0
+    queue_pair: int | None = None
+
+    def spans(self, address: int, length: int) -> Iterator[tuple[int, int, int]]:
+        """Space, address and length of each piece of memory that the bytes lie in."""
+        place = address - self.base + self.offset
+        while length:
+            inside = place % self.page_bytes
+            size = min(length, self.page_bytes - inside)
+            space, page = self.pages[place // self.page_bytes]
+            yield space, page + inside, size
+            place, length = place + size, length - size
+
+
+class KeyTable:
+    """Regions by the index of their key."""
+
+    def __init__(self):
+        self._regions: dict[int, Region] = {}
+
+    def add(self, region: Region) -> None:
+        """Make a region known; one of the same index is no more."""
+        self._regions[region.key >> 8] = region
+
+    def invalidate(self, key: int, domain: int, queue_pair: int) -> bool:
+        """Forget the window of ``key``; False if the queue pair has no such window.
+
+        Specification: IBTA Architecture Specification volume 1, 9.4.1.1 (SEND with Invalidate):
+        here only a window of the same queue pair may be invalidated from afar.
+        """
+        region = self._regions.get(key >> 8)
+        if region is None or region.key != key or region.domain != domain:
+            return False
+        if region.queue_pair != queue_pair:
+            return False
+        del self._regions[key >> 8]
+        return True
+
+    def find(
+        self, key: int, address: int, length: int, *, rights: Rights, domain: int, queue_pair: int
+    ) -> Region | None:
+        """Region of ``key`` if all of the access is allowed, else None."""
+        region = self._regions.get(key >> 8)
+        if region is None or region.key != key or region.domain != domain:
+            return None
+        if region.queue_pair not in (None, queue_pair) or rights not in region.rights:
+            return None
+        if not region.base <= address <= address + length <= region.base + region.length:
+            return None
+        return region
