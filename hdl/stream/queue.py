@@ -148,15 +148,14 @@ class Queue(wiring.Component):
         write = memory.write_port()
         read = memory.read_port(domain="comb")
 
-        can_move = Signal()  # from the fetched payload to the output
+        can_move = Signal()  # to the output
         push = Signal()
         fetch = Signal()
-        next_valid = Signal()
-        next_payload = Signal(self._width)
         m.d.comb += [
             self.i.ready.eq(~self._full),
             push.eq(self.i.valid & ~self._full),
             can_move.eq(self.o.ready | ~self.o.valid),
+            fetch.eq(~self._empty & (can_move if self.shallow else can_move | ~self._fetched)),
             write.addr.eq(self._write_address),
             write.data.eq(Value.cast(self.i.payload)),
             write.en.eq(push),
@@ -177,26 +176,18 @@ class Queue(wiring.Component):
                     m.d.sync += self._full.eq(after_write == self._read_address)
         with m.If(fetch):
             m.d.sync += [self._read_address.eq(after_read), self._full.eq(0)]
+            if not self.shallow:
+                m.d.sync += self._fetched_payload.eq(read.data)
             with m.If(~push):
                 m.d.sync += self._empty.eq(after_read == self._write_address)
 
         if self.shallow:
-            m.d.comb += [
-                fetch.eq(~self._empty & can_move),
-                next_valid.eq(~self._empty),
-                next_payload.eq(read.data),
-            ]
-        else:
-            m.d.comb += [
-                fetch.eq(~self._empty & (can_move | ~self._fetched)),
-                next_valid.eq(self._fetched),
-                next_payload.eq(self._fetched_payload),
-            ]
-            with m.If(fetch):
-                m.d.sync += self._fetched_payload.eq(read.data)
-            with m.If(can_move | ~self._fetched):
-                m.d.sync += self._fetched.eq(~self._empty)
+            with m.If(can_move):
+                m.d.sync += [self.o.valid.eq(~self._empty), self._payload.eq(read.data)]
+            return m
         with m.If(can_move):
-            m.d.sync += [self.o.valid.eq(next_valid), self._payload.eq(next_payload)]
+            m.d.sync += [self.o.valid.eq(self._fetched), self._payload.eq(self._fetched_payload)]
+        with m.If(can_move | ~self._fetched):
+            m.d.sync += self._fetched.eq(~self._empty)
 
         return m
