@@ -5,7 +5,18 @@ from collections.abc import Mapping
 from .packet import RocePacket
 from .queue_pair import QueuePair
 
-__all__ = ["CREDITS", "acknowledge", "answer", "atomic_answer", "credit_syndrome"]
+__all__ = [
+    "CNP",
+    "CREDITS",
+    "acknowledge",
+    "answer",
+    "atomic_answer",
+    "congestion_notification",
+    "credit_syndrome",
+]
+
+#: Opcode of a congestion notification packet.
+CNP = 0x81
 
 #: Syndrome of an acknowledgement by the receive requests that are left, the least for each code;
 #: 31 says nothing (IBTA volume 1, 9.7.7.2.4, end-to-end flow control credits).
@@ -49,3 +60,9 @@ def atomic_answer(qp: QueuePair, psn: int, original: int) -> RocePacket:
     """Acknowledgement of an atomic operation, with what memory held."""
     more = {"atomic_ack_eth": {"original_remote_data": original}}
     return answer(qp, _ATOMIC_ACKNOWLEDGE, psn, credit_syndrome(qp), more=more)
+
+
+def congestion_notification(qp: QueuePair, source: bytes) -> RocePacket:
+    """CNP to whoever sent a marked packet (Annex A17.9.3): BECN is set, 16 bytes are reserved."""
+    bth = {"opcode": CNP, "p_key": qp.p_key, "dest_qp": qp.peer_queue_pair, "psn": 0, "becn": 1}
+    return RocePacket(b"", source, {"bth": bth, "cnp": {}})

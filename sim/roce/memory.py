@@ -31,6 +31,10 @@ class Memory:
             yield self._blocks[space, address // _BLOCK], slice(offset, offset + size)
             address, length = address + size, length - size
 
+    def blocks(self) -> Iterator[tuple[tuple[int, int], bytes]]:
+        """Give space and number of each block of 4096 bytes that was looked at, and its bytes."""
+        return ((place, bytes(block)) for place, block in self._blocks.items())
+
     def read(self, space: int, address: int, length: int) -> bytes:
         """Bytes from ``address`` on."""
         return b"".join(bytes(b[part]) for b, part in self._pieces(space, address, length))

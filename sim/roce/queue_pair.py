@@ -176,6 +176,9 @@ class QueuePair:
     rnr_timer: int = 0
     state: QueuePairState = QueuePairState.READY
 
+    # Time from which on a CNP may be sent again.
+    next_cnp: int = 0
+
     # Of the responder: message sequence number; what was refused and not yet seen again; the
     # message that goes on.
     msn: int = 0

@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator
 
-from .answer import acknowledge, answer, atomic_answer, credit_syndrome
+from .answer import (
+    CNP,
+    acknowledge,
+    answer,
+    atomic_answer,
+    congestion_notification,
+    credit_syndrome,
+)
 from .memory import KeyTable, Memory, Rights
 from .messages import ACCESS_NAK, MOST_BYTES, SEQUENCE_NAK, Messages, Refusal
 from .packet import BadPacketError, RocePacket, parse
@@ -12,6 +19,7 @@ __all__ = ["Responder"]
 
 _PSNS = 1 << 24
 _RNR = 0x20
+_CONGESTION_EXPERIENCED = 3
 
 _RESPONSES = {"FIRST": 0x0D, "MIDDLE": 0x0E, "LAST": 0x0F, "ONLY": 0x10}
 
@@ -26,32 +34,45 @@ class Responder(Messages):
     ----------
     memory, keys
         As of :class:`Messages`, whose attributes it has too.
+    cnp_interval : int
+        Time from a CNP of a queue pair to its next one, at least; in the units of ``receive``.
 
     Attributes
     ----------
     queue_pairs : dict
         By number.
+    congested : list of int
+        Queue pairs to which a CNP came, in order.
     """
 
-    def __init__(self, memory: Memory, keys: KeyTable):
+    def __init__(self, memory: Memory, keys: KeyTable, *, cnp_interval: int = 0):
         super().__init__(memory, keys)
+        self.cnp_interval = cnp_interval
         self.queue_pairs: dict[int, QueuePair] = {}
+        self.congested: list[int] = []
 
-    def receive(self, frame: bytes) -> list[RocePacket]:
-        """Answers to a frame, in order."""
+    def receive(self, frame: bytes, *, now: int = 0) -> list[RocePacket]:
+        """Answers to a frame that comes at ``now``, in order; a CNP before all."""
         try:
             packet = parse(frame)
             qp = self._queue_pair(packet)
         except BadPacketError as error:
             self.dropped.append(str(error))
             return []
+        if packet.bth["opcode"] == CNP:
+            self.congested.append(qp.number)
+            return []
+        answers = []
+        if packet.ecn == _CONGESTION_EXPERIENCED and now >= qp.next_cnp:
+            qp.next_cnp = now + self.cnp_interval
+            answers.append(congestion_notification(qp, packet.source))
         if qp.service is Service.RC:
-            return list(self._reliable(qp, packet))
-        if qp.service is Service.UC:
+            answers += self._reliable(qp, packet)
+        elif qp.service is Service.UC:
             self._unreliable(qp, packet)
         else:
             self.datagram(qp, packet)
-        return []
+        return answers
 
     def _queue_pair(self, packet: RocePacket) -> QueuePair:
         """Queue pair that the packet is for; the checks of 9.6.1."""
@@ -61,12 +82,15 @@ class Responder(Messages):
             raise BadPacketError("no such queue pair")
         if qp.state is not QueuePairState.READY:
             raise BadPacketError("state")
-        if bth["opcode"] >> 5 != qp.service.value:
+        is_cnp = bth["opcode"] == CNP
+        if not is_cnp and bth["opcode"] >> 5 != qp.service.value:
             raise BadPacketError("service")
         mine, theirs = qp.p_key, bth["p_key"]
         if (mine ^ theirs) & 0x7FFF or not (mine | theirs) & 0x8000:
             raise BadPacketError("P_Key")
         if qp.service is Service.UD:
+            if is_cnp:
+                return qp
             if not packet.name:
                 raise BadPacketError("opcode")
             if packet.headers["deth"]["q_key"] != qp.q_key:

@@ -4,6 +4,10 @@ import dataclasses
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scapy.contrib.roce import BTH, CNPPadding
+from scapy.layers.l2 import Ether
 
 from sim.roce import (
     CREDITS,
@@ -82,14 +86,26 @@ class Host:
         self.qp.receives.requests.extend(requests)
         self.responder.queue_pairs[7] = self.qp
 
-    def put(self, name, payload=b"", *, psn=None, ack=1, source=PEER, bth=None, headers=None):
+    def put(
+        self,
+        name,
+        payload=b"",
+        *,
+        psn=None,
+        ack=1,
+        source=PEER,
+        bth=None,
+        headers=None,
+        ecn=0,
+        now=0,
+    ):
         """Send a packet with the next PSN, or another; return (opcode, PSN, syndrome) answered."""
         self.last = psn = self.qp.expected if psn is None else psn % (1 << 24)
         group = self.service.value << 5
         fields = {"opcode": group | CODES[name], "dest_qp": 7, "p_key": 0xFFFF}
         fields |= {"psn": psn, "ack_req": ack} | (bth or {})
-        packet = RocePacket(source, CARD, {"bth": fields, **(headers or {})}, payload)
-        self.answers = self.responder.receive(build(packet))
+        packet = RocePacket(source, CARD, {"bth": fields, **(headers or {})}, payload, ecn=ecn)
+        self.answers = self.responder.receive(build(packet), now=now)
         return [
             (a.bth["opcode"], a.psn, a.headers["aeth"]["syndrome"] if "aeth" in a.headers else -1)
             for a in self.answers
@@ -243,6 +259,21 @@ def test_what_moves_to_error(packets, code):
     assert len(host.responder.completions) == 4, "each receive request ends once"
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_send_longer_than_its_buffers(more):
+    host = Host()
+    host.put("SEND_FIRST", bytes(MTU), ack=0)
+    host.put("SEND_MIDDLE", bytes(MTU), ack=0)
+    answer = host.put("SEND_LAST", bytes(700 - 2 * MTU + more))
+    statuses = [c.status for c in host.responder.completions]
+    if more:
+        assert answer == host.nak(INVALID)
+        assert statuses == [CompletionStatus.LOCAL_LENGTH, *[CompletionStatus.FLUSHED] * 3]
+    else:
+        assert answer == [(0x11, host.last, 3)]
+        assert statuses == [CompletionStatus.SUCCESS]
+
+
 @pytest.mark.parametrize("missing", [Rights.WRITE, Rights.READ, Rights.ATOMIC])
 @pytest.mark.parametrize("of_region", [False, True])
 def test_rights(missing, of_region):
@@ -351,6 +382,78 @@ def test_unreliable_connected_drops_messages_that_lost_a_packet():
     host.put("SEND_ONLY", b"de")
     assert [c.identifier for c in host.responder.completions] == [0, 1]
     assert host.qp.state is QueuePairState.READY
+
+
+def test_marked_packets_draw_a_cnp_an_interval():
+    host = Host()
+    host.responder.cnp_interval = 50
+    for now, marks in ((10, 3), (11, 3), (59, 3), (60, 3), (61, 2), (200, 1), (201, 3)):
+        cnps = [a for a in host.put("WRITE_ONLY", headers=reth(0), ecn=marks, now=now)[:-1]]
+        assert cnps == ([(0x81, 0, -1)] if now in (10, 60, 201) else [])
+    cnp = host.answers[0]
+    assert (cnp.bth["dest_qp"], cnp.bth["becn"], cnp.destination) == (9, 1, PEER)
+    dissected = Ether(build(dataclasses.replace(cnp, source=CARD)))
+    assert (dissected[BTH].opcode, dissected[BTH].becn, dissected[CNPPadding].fields) == (
+        0x81,
+        1,
+        {"reserved1": 0, "reserved2": 0},
+    )
+
+
+def test_a_cnp_that_comes_is_told():
+    host = Host()
+    assert host.put("SEND_ONLY", bth={"opcode": 0x81}, headers={"cnp": {}}) == []
+    assert host.put("SEND_ONLY", bth={"opcode": 0x81}, headers={"cnp": {}}, source=CARD) == []
+    assert host.responder.congested == [7]
+    assert host.qp.expected == host.psn
+
+
+REQUESTS = st.lists(
+    st.tuples(
+        st.sampled_from(sorted(CODES)),
+        st.sampled_from([0, 1, 4, MTU - 1, MTU, MTU + 1]),
+        st.sampled_from([-1, 0, 0, 0, 0, 0, 1, 1 << 23]),
+        st.sampled_from([0, 1, 3, 8, MTU, MTU + 1, LENGTH, LENGTH + 1, 1 << 31, (1 << 32) - 1]),
+        st.sampled_from([0, 0, 0, -1, 1, 8, LENGTH - 8, LENGTH, -BASE, (1 << 64) - 8 - BASE]),
+        st.sampled_from([KEY, KEY, KEY, KEY ^ 1, KEY ^ 0x100, 0]),
+    ),
+    max_size=12,
+)
+
+
+@given(REQUESTS, st.sampled_from(list(Service)))
+def test_nothing_outside_is_touched(requests, service):
+    """Whatever comes, writes lie in the region or a receive buffer, and requests end once."""
+    host = Host(service=service)
+    allowed = {(n % 2, (0x10000 * (4 - n)) >> 12) for n in range(4)}
+    allowed |= {(space, 0x900 + n) for space in (0, 1) for n in range(4)}
+    for name, size, ahead, length, offset, key in requests:
+        headers = {}
+        where = {"virtual_address": BASE + offset, "r_key": key}
+        if service is Service.UD:
+            if name != "SEND_ONLY":
+                continue
+            headers["deth"] = {"q_key": 0x42, "src_qp": 3}
+        if name in ("WRITE_FIRST", "WRITE_ONLY", "WRITE_ONLY_IMMEDIATE", "READ"):
+            headers["reth"] = {**where, "dma_length": length}
+        if name in ("COMPARE_SWAP", "FETCH_ADD"):
+            headers |= atomic(**{"address": BASE + offset, "key": key})
+        if "IMMEDIATE" in name:
+            headers["immdt"] = {"immediate_data": 5}
+        if "INVALIDATE" in name:
+            headers["ieth"] = {"r_key": key}
+        if service is Service.UC and CODES[name] > 11:
+            continue
+        host.put(name, b"\xff" * size, psn=host.qp.expected + ahead, headers=headers)
+        # 48 MTUs are all that the region has.
+        assert len(host.answers) <= LENGTH // MTU
+    assert {place for place, block in host.responder.memory.blocks() if any(block)} <= allowed
+    assert host.responder.memory.read(0, 0x40000, 0x800) == bytes(0x800), "before the region"
+    assert host.responder.memory.read(1, 0x10800, 0x800) == bytes(0x800), "behind it"
+    ended = [c.identifier for c in host.responder.completions]
+    left = [r.identifier for r in host.qp.receives.requests]
+    current = [] if host.qp.receive is None else [host.qp.receive.identifier]
+    assert sorted(ended + left + current) == [0, 1, 2, 3]
 
 
 def test_datagrams():
