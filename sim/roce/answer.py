@@ -19,7 +19,7 @@ __all__ = [
 CNP = 0x81
 
 #: Syndrome of an acknowledgement by the receive requests that are left, the least for each code;
-#: 31 says nothing (IBTA volume 1, 9.7.7.2.4, end-to-end flow control credits).
+#: 31 says nothing (IBTA volume 1, 9.7.7, end-to-end flow control credits).
 CREDITS = [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768]
 CREDITS += [1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 24576, 32768]
 _NO_CREDITS = 31
@@ -63,6 +63,6 @@ def atomic_answer(qp: QueuePair, psn: int, original: int) -> RocePacket:
 
 
 def congestion_notification(qp: QueuePair, source: bytes) -> RocePacket:
-    """CNP to whoever sent a marked packet (Annex A17.9.3): BECN is set, 16 bytes are reserved."""
+    """CNP to whoever sent a marked packet (Annex A17): BECN is set, 16 bytes are reserved."""
     bth = {"opcode": CNP, "p_key": qp.p_key, "dest_qp": qp.peer_queue_pair, "psn": 0, "becn": 1}
     return RocePacket(b"", source, {"bth": bth, "cnp": {}})

@@ -104,7 +104,7 @@ class KeyTable:
     def invalidate(self, key: int, domain: int, queue_pair: int) -> bool:
         """Forget the window of ``key``; False if the queue pair has no such window.
 
-        Specification: IBTA Architecture Specification volume 1, 9.4.1.1 (SEND with Invalidate):
+        Specification: IBTA Architecture Specification volume 1, 9.4 (SEND with Invalidate):
         here only a window of the same queue pair may be invalidated from afar.
         """
         region = self._regions.get(key >> 8)

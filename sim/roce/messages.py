@@ -68,7 +68,7 @@ class Messages:
         self.dropped: list[str] = []
 
     def check_sequence(self, qp: QueuePair, name: str) -> None:
-        """Whether this opcode may follow (9.7.4.1.3)."""
+        """Whether this opcode may follow (9.7.4)."""
         begins = "_MIDDLE" not in name and "_LAST" not in name
         follows = qp.operation and name.startswith(qp.operation)
         if not name or begins == bool(qp.operation) or not (begins or follows):
@@ -120,7 +120,7 @@ class Messages:
     def region(
         self, qp: QueuePair, where: Mapping[str, int], length: int, rights: Rights
     ) -> Region | None:
-        """Region of a request; None for one of no bytes, whose key is not looked at (9.7.4.1.5)."""
+        """Region of a request; None for one of no bytes, whose key is not looked at (9.7.4)."""
         if not length:
             return None
         region = self.keys.find(
@@ -211,7 +211,7 @@ class Messages:
         qp.receive, qp.received, qp.write, qp.operation = None, 0, None, ""
 
     def datagram(self, qp: QueuePair, packet: RocePacket) -> None:
-        """Take a datagram with the IP header in front of it (9.8.3, A17.4.3), or drop it."""
+        """Take a datagram with the IP header in front of it (9.8, Annex A17), or drop it."""
         size = _ROUTE_HEADER_BYTES + len(packet.payload)
         if len(packet.payload) > qp.mtu:
             self.dropped.append("length")
@@ -223,7 +223,7 @@ class Messages:
             self.dropped.append("buffer")
             return
         request = self._next_receive(qp)
-        # An IPv4 header stands at the end of the 40 bytes (A17.4.3).
+        # An IPv4 header stands at the end of the 40 bytes (Annex A17).
         self._scatter(request, _ROUTE_HEADER_BYTES - len(packet.ip_header), packet.ip_header)
         self._scatter(request, _ROUTE_HEADER_BYTES, packet.payload)
         self.completions.append(

@@ -159,7 +159,7 @@ def build(
 ) -> bytes:
     """Frame without FCS that says ``packet``; pad count and lengths are made here.
 
-    Specification: IBTA Architecture Specification volume 1, Annex A17.3 (RoCEv2 packet format).
+    Specification: IBTA Architecture Specification volume 1, Annex A17 (RoCEv2 packet format).
     """
     pad = -len(packet.payload) % 4
     transport = b"".join(

@@ -75,7 +75,7 @@ class Responder(Messages):
         return answers
 
     def _queue_pair(self, packet: RocePacket) -> QueuePair:
-        """Queue pair that the packet is for; the checks of 9.6.1."""
+        """Queue pair that the packet is for; the checks of 9.6."""
         bth = packet.bth
         qp = self.queue_pairs.get(bth["dest_qp"])
         if qp is None:
@@ -99,7 +99,7 @@ class Responder(Messages):
             raise BadPacketError("source")
         return qp
 
-    # Reliable connected: 9.7.4.1.
+    # Reliable connected: 9.7.4.
 
     def _reliable(self, qp: QueuePair, packet: RocePacket) -> Iterator[RocePacket]:
         if 0x0D <= packet.bth["opcode"] & 31 <= 0x12:
@@ -200,7 +200,7 @@ class Responder(Messages):
         while len(qp.memory) > qp.resources:
             qp.memory.popleft()
 
-    # Duplicates: 9.7.5.1.4.
+    # Duplicates: 9.7.5.
 
     def _duplicate(self, qp: QueuePair, packet: RocePacket) -> Iterator[RocePacket]:
         name = packet.name.removeprefix("RC_")

@@ -27,7 +27,7 @@ def _is_acknowledge(packet: RocePacket) -> bool:
 
 
 def _is_covered(answers: Sequence[RocePacket], number: int) -> bool:
-    """Whether the next answer says what this ACK says (IBTA volume 1, 9.7.5.1.2)."""
+    """Whether the next answer says what this ACK says (IBTA volume 1, 9.7.5)."""
     if number + 1 >= len(answers) or not _is_acknowledge(answers[number]):
         return False
     following = answers[number + 1]
@@ -84,7 +84,7 @@ def compare_answers(
 
     Free are: which acknowledgements are sent if a later one says as much; credits; a sequence NAK
     behind an RNR NAK; as what the responses to a repeated READ begin; and, because Soft-RoCE does
-    not do what 9.7.5.2.4 has, the NAK of a SEND that is too long.
+    not do what 9.7.5 has, the NAK of a SEND that is too long.
     """
     used: Counter = Counter()
     mine, other = 0, 0
