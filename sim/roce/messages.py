@@ -148,6 +148,10 @@ class Messages:
         size = len(packet.payload)
         if qp.received + size > qp.receive.length:
             raise Refusal(INVALID_NAK, CompletionStatus.LOCAL_LENGTH)
+        if "ieth" in packet.headers:
+            key = packet.headers["ieth"]["r_key"]
+            if not self.keys.invalidate(key, qp.domain, qp.number):
+                raise Refusal(ACCESS_NAK, CompletionStatus.REMOTE_ACCESS)
         self._scatter(qp.receive, qp.received, packet.payload)
         qp.received += size
 
@@ -169,13 +173,12 @@ class Messages:
         invalidated = None
         if "ieth" in packet.headers:
             invalidated = packet.headers["ieth"]["r_key"]
-            if not self.keys.invalidate(invalidated, qp.domain, qp.number):
-                raise Refusal(ACCESS_NAK, CompletionStatus.REMOTE_ACCESS)
         qp.msn = (qp.msn + 1) % _PSNS
         is_write = name.startswith("RDMA_WRITE")
-        if qp.receive is not None:
+        immediate = packet.headers.get("immdt", {}).get("immediate_data")
+        # A WRITE leaves alone what an unreliable SEND before it gave back.
+        if qp.receive is not None and (not is_write or immediate is not None):
             written = qp.write.length if is_write and qp.write else 0
-            immediate = packet.headers.get("immdt", {}).get("immediate_data")
             self.completions.append(
                 Completion(
                     queue_pair=qp.number,
@@ -185,12 +188,12 @@ class Messages:
                     is_write=is_write,
                     immediate=immediate,
                     invalidated=invalidated,
-                    source_queue_pair=qp.peer_queue_pair,
                     solicited=bool(packet.bth["solicited_event"]),
                     has_route_header=True,
                 )
             )
-        qp.receive, qp.received, qp.write = None, 0, None
+            qp.receive = None
+        qp.received, qp.write = 0, None
 
     def fail(self, qp: QueuePair, status: CompletionStatus) -> None:
         """Move a queue pair to error: the message under way fails, other requests are flushed."""
@@ -204,11 +207,9 @@ class Messages:
             qp.receives.requests.clear()
 
     def abandon(self, qp: QueuePair, why: str) -> None:
-        """Drop the message under way; its receive request waits for the next one."""
+        """Drop the message under way; the queue pair keeps its receive request for the next one."""
         self.dropped.append(why)
-        if qp.receive is not None:
-            qp.receives.requests.appendleft(qp.receive)
-        qp.receive, qp.received, qp.write, qp.operation = None, 0, None, ""
+        qp.received, qp.write, qp.operation = 0, None, ""
 
     def datagram(self, qp: QueuePair, packet: RocePacket) -> None:
         """Take a datagram with the IP header in front of it (9.8, Annex A17), or drop it."""
@@ -216,13 +217,14 @@ class Messages:
         if len(packet.payload) > qp.mtu:
             self.dropped.append("length")
             return
-        if not qp.receives.requests:
+        if qp.receive is None and not qp.receives.requests:
             self.dropped.append("no receive request")
             return
-        if size > qp.receives.requests[0].length:
+        request = qp.receive = qp.receive or self._next_receive(qp)
+        if size > request.length:
             self.dropped.append("buffer")
             return
-        request = self._next_receive(qp)
+        qp.receive = None
         # An IPv4 header stands at the end of the 40 bytes (Annex A17).
         self._scatter(request, _ROUTE_HEADER_BYTES - len(packet.ip_header), packet.ip_header)
         self._scatter(request, _ROUTE_HEADER_BYTES, packet.payload)

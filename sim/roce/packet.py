@@ -11,6 +11,8 @@ __all__ = ["BadPacketError", "RocePacket", "build", "parse"]
 
 _VLANS = (ETHERTYPES["VLAN"], ETHERTYPES["SERVICE_VLAN"])
 _ICRC_BYTES = 4
+#: The greatest path MTU; nobody has room for more.
+_MOST_PAYLOAD_BYTES = 4096
 
 
 class BadPacketError(ValueError):
@@ -131,6 +133,8 @@ def _parse(frame: bytes) -> RocePacket:
         data = data[header_bytes(name) :]
     if len(data) % 4 or len(data) < bth["pad_count"]:
         raise BadPacketError("padding")
+    if len(data) - bth["pad_count"] > _MOST_PAYLOAD_BYTES:
+        raise BadPacketError("length")
     return RocePacket(
         source=ip["source_address"].to_bytes(address_bytes, "big"),
         destination=ip["destination_address"].to_bytes(address_bytes, "big"),

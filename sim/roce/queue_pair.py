@@ -114,7 +114,7 @@ class WriteProgress:
 
 @dataclass(frozen=True)
 class ReadResource:
-    """A READ that may be asked for again: its first PSN, how many, and where."""
+    """A READ that is answered: its first PSN, how many, and where."""
 
     psn: int
     count: int
@@ -156,7 +156,7 @@ class QueuePair:
     p_key, q_key : int
         Partition; key of UD.
     resources : int
-        READs and atomic operations that are remembered for repetition.
+        Atomic operations that are remembered for repetition.
     rnr_timer : int
         Code of the time that a sender without a receive request is told to wait.
     """
@@ -187,4 +187,4 @@ class QueuePair:
     receive: ReceiveRequest | None = None
     received: int = 0
     write: WriteProgress | None = None
-    memory: deque[ReadResource | AtomicResult] = field(default_factory=deque)
+    memory: deque[AtomicResult] = field(default_factory=deque)

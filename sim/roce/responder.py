@@ -13,7 +13,14 @@ from .answer import (
 from .memory import KeyTable, Memory, Rights
 from .messages import ACCESS_NAK, MOST_BYTES, SEQUENCE_NAK, Messages, Refusal
 from .packet import BadPacketError, RocePacket, parse
-from .queue_pair import AtomicResult, QueuePair, QueuePairState, ReadResource, Service
+from .queue_pair import (
+    AtomicResult,
+    CompletionStatus,
+    QueuePair,
+    QueuePairState,
+    ReadResource,
+    Service,
+)
 
 __all__ = ["Responder"]
 
@@ -63,7 +70,9 @@ class Responder(Messages):
             self.congested.append(qp.number)
             return []
         answers = []
-        if packet.ecn == _CONGESTION_EXPERIENCED and now >= qp.next_cnp:
+        # Whoever sent a datagram, no context has its address.
+        is_marked = packet.ecn == _CONGESTION_EXPERIENCED and qp.service is not Service.UD
+        if is_marked and now >= qp.next_cnp:
             qp.next_cnp = now + self.cnp_interval
             answers.append(congestion_notification(qp, packet.source))
         if qp.service is Service.RC:
@@ -154,7 +163,6 @@ class Responder(Messages):
         region = self.region(qp, reth, length, Rights.READ)
         count = max(1, -(-length // qp.mtu))
         resource = ReadResource(packet.psn, count, region, reth["virtual_address"], length)
-        self._remember(qp, resource)
         qp.expected = (packet.psn + count) % _PSNS
         qp.refused = False
         qp.msn = (qp.msn + 1) % _PSNS
@@ -181,7 +189,9 @@ class Responder(Messages):
             raise Refusal.invalid()
         region = self.region(qp, fields, 8, Rights.ATOMIC)
         assert region is not None
-        ((space, place, _),) = region.spans(address, 8)
+        space, place, _ = next(region.spans(address, 8))
+        if place % 8:  # a zero-based region may begin anywhere
+            raise Refusal(ACCESS_NAK, CompletionStatus.REMOTE_ACCESS)
         original = int.from_bytes(self.memory.read(space, place, 8), "little")
         value = original
         if name == "FETCH_ADD":
@@ -195,8 +205,8 @@ class Responder(Messages):
         qp.msn = (qp.msn + 1) % _PSNS
         return atomic_answer(qp, packet.psn, original)
 
-    def _remember(self, qp: QueuePair, resource: ReadResource | AtomicResult) -> None:
-        qp.memory.append(resource)
+    def _remember(self, qp: QueuePair, result: AtomicResult) -> None:
+        qp.memory.append(result)
         while len(qp.memory) > qp.resources:
             qp.memory.popleft()
 
@@ -208,36 +218,29 @@ class Responder(Messages):
             yield from self._read_again(qp, packet)
         elif name in ("COMPARE_SWAP", "FETCH_ADD"):
             for result in qp.memory:
-                if isinstance(result, AtomicResult) and result.psn == packet.psn:
+                if result.psn == packet.psn:
                     yield atomic_answer(qp, packet.psn, result.original)
         elif name and packet.bth["ack_req"]:
             # What is before is acknowledged with it.
             yield acknowledge(qp, (qp.expected - 1) % _PSNS, credit_syndrome(qp))
 
     def _read_again(self, qp: QueuePair, packet: RocePacket) -> Iterator[RocePacket]:
-        """Execute a READ again, or the rest of it, if it lies within one that is remembered."""
+        """Execute a READ again, or the rest of it, if all of its PSNs are behind what is expected.
+
+        What it asks for is checked anew, so nothing needs to be known of the one before.
+        """
         reth = packet.headers["reth"]
         length = reth["dma_length"]
         count = max(1, -(-length // qp.mtu))
-        for known in qp.memory:
-            if not isinstance(known, ReadResource):
-                continue
-            skipped = (packet.psn - known.psn) % _PSNS
-            if skipped + count > known.count:
-                continue
-            region = self.keys.find(
-                reth["r_key"],
-                reth["virtual_address"],
-                length,
-                rights=Rights.READ,
-                domain=qp.domain,
-                queue_pair=qp.number,
-            )
-            if length and region is None:
-                return
-            again = ReadResource(packet.psn, count, region, reth["virtual_address"], length)
-            yield from self._responses(qp, again)
+        behind = (qp.expected - packet.psn) % _PSNS
+        if count > behind or length > MOST_BYTES:
             return
+        try:
+            region = self.region(qp, reth, length, Rights.READ)
+        except Refusal:
+            return
+        resource = ReadResource(packet.psn, count, region, reth["virtual_address"], length)
+        yield from self._responses(qp, resource)
 
     # Unreliable services: 9.8.
 

@@ -36,7 +36,7 @@ def test_a_send_into_two_buffers():
     assert host.responder.memory.read(1, 0x900000, 300) == data[300:]
     (completion,) = host.responder.completions
     assert (completion.byte_length, completion.immediate) == (600, 0xABCD)
-    assert completion.source_queue_pair == 9
+    assert completion.source_queue_pair == 0, "of datagrams only"
 
 
 def test_a_shared_queue_tells_of_its_limit_once():
@@ -75,4 +75,5 @@ def test_datagrams():
     host.qp.receives.requests.append(ReceiveRequest(1, ((0, 0, 40),)))
     host.put("SEND_ONLY", b"x", headers={"deth": deth})
     assert host.responder.dropped == ["Q_Key", "length", "no receive request", "buffer"]
-    assert len(host.qp.receives.requests) == 1
+    # The queue pair keeps what it took for the next datagram.
+    assert host.qp.receive == ReceiveRequest(1, ((0, 0, 40),))

@@ -5,7 +5,7 @@ import dataclasses
 from scapy.contrib.roce import BTH, CNPPadding
 from scapy.layers.l2 import Ether
 
-from sim.roce import CREDITS, build
+from sim.roce import CREDITS, Rights, build
 from tb.roce.host import BASE, CARD, PEER, Host, atomic, reth
 
 
@@ -21,12 +21,11 @@ def test_reads_and_their_repetition():
     assert host.put("READ", psn=first + 2, headers=reth(488, BASE + 512))[0][0] == 0x0D
     assert b"".join(a.payload for a in host.answers) == data[512:1000]
     assert host.put("READ", psn=first + 2, headers=reth(1000, BASE + 512)) == [], (
-        "beyond the first one"
+        "beyond what is expected"
     )
     assert host.qp.msn == 1
-    host.put("READ", headers=reth(1))
-    host.put("READ", headers=reth(1))
-    assert host.put("READ", psn=first, headers=reth(1000)) == [], "two resources, both used since"
+    host.responder.keys.add(dataclasses.replace(host.region, rights=Rights.WRITE))
+    assert host.put("READ", psn=first, headers=reth(1000)) == [], "no longer allowed"
 
 
 def test_an_atomic_operation_is_not_done_again():

@@ -1,0 +1,197 @@
+"""Compare the answers of hardware, which may leave acknowledgements out, with the model's."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sim.roce import RocePacket
+
+__all__ = ["compare_coalesced", "is_job_answer", "is_notification"]
+
+_HALF = 1 << 23
+_PSNS = 1 << 24
+_ACKNOWLEDGE = 0x11
+_CNP = 0x81
+_SEQUENCE_NAK = 0x60
+#: READ responses and acknowledgements of atomic operations.
+_JOB_ANSWERS = frozenset({0x0D, 0x0E, 0x0F, 0x10, 0x12})
+#: Of the BTH: made with the payload; and a bit that means nothing without path migration.
+_NOT_COMPARED = ("pad_count", "mig_req")
+
+
+_COVERED = "acknowledgement covered by a later answer"
+_LATE = "sequence NAK came late, with a later PSN"
+_OVERTAKEN = "NAK overtaken by the answer to what it asked for"
+
+
+def is_job_answer(packet: RocePacket) -> bool:
+    """Whether it carries what was asked for: each such packet is sent exactly once."""
+    return packet.bth["opcode"] in _JOB_ANSWERS
+
+
+def is_notification(packet: RocePacket) -> bool:
+    """Whether it is a CNP, which has no place in the order of answers."""
+    return packet.bth["opcode"] == _CNP
+
+
+def _is_positive(packet: RocePacket) -> bool:
+    return "aeth" not in packet.headers or packet.headers["aeth"]["syndrome"] < 0x20
+
+
+def _differs(model: RocePacket, sent: RocePacket) -> str | None:
+    """Name the first thing that differs; credits of responses are not looked at."""
+    for name, value in sent.bth.items():
+        if name not in _NOT_COMPARED and value != model.bth.get(name, 0):
+            return name
+    if model.destination and model.destination != sent.destination:
+        return "destination"
+    if model.payload != sent.payload:
+        return "payload"
+    if set(model.headers) != set(sent.headers):
+        return "headers"
+    if "atomic_ack_eth" in sent.headers and (
+        model.headers["atomic_ack_eth"] != sent.headers["atomic_ack_eth"]
+    ):
+        return "original data"
+    if "aeth" in sent.headers:
+        if model.headers["aeth"]["msn"] != sent.headers["aeth"]["msn"]:
+            return "MSN"
+        # A response says how many receive requests are left when it is sent, if at all.
+        exact = model.bth["opcode"] == _ACKNOWLEDGE or not _is_positive(sent)
+        if exact and model.headers["aeth"]["syndrome"] != sent.headers["aeth"]["syndrome"]:
+            return "syndrome"
+    return None
+
+
+def _says(answer: RocePacket, acknowledge: RocePacket) -> bool:
+    """Whether ``answer``, sent later, says what ``acknowledge`` would have said.
+
+    Specification: IBTA Architecture Specification volume 1, 9.7.5 (coalesced acknowledgements): a
+    positive answer acknowledges its PSN and all before it, a NAK all before its own.
+    """
+    ahead = (answer.psn - acknowledge.psn) % _PSNS
+    return ahead < _HALF and (_is_positive(answer) or ahead > 0)
+
+
+def _is_sequence_nak(answer: RocePacket) -> bool:
+    return (
+        answer.bth["opcode"] == _ACKNOWLEDGE and answer.headers["aeth"]["syndrome"] == _SEQUENCE_NAK
+    )
+
+
+def _came_late(nak: RocePacket, following: RocePacket) -> bool:
+    """Whether ``following``, a sequence NAK, may be ``nak`` with the PSN behind what has come."""
+    if not (_is_sequence_nak(nak) and _is_sequence_nak(following)):
+        return False
+    ahead = (following.psn - nak.psn) % _PSNS
+    more = (following.headers["aeth"]["msn"] - nak.headers["aeth"]["msn"]) % _PSNS
+    return 0 < ahead < _HALF and more <= ahead
+
+
+def _overtakes(following: RocePacket, nak: RocePacket) -> bool:
+    """Whether ``following`` answers what ``nak`` asked for, and is no mere acknowledgement."""
+    ahead = (following.psn - nak.psn) % _PSNS < _HALF
+    return ahead and (is_job_answer(following) or not _is_positive(following))
+
+
+class _Comparison:
+    """Match what was sent with the model's answers, both from their ends.
+
+    From the end, since what is sent is the newest answer that it can be, and whether an answer may
+    be missing depends on what is sent later.
+    """
+
+    def __init__(self, model: Sequence[RocePacket], sent: Sequence[RocePacket]):
+        self.model, self.sent = model, sent
+        self.used: Counter = Counter()
+        self.kept: list[RocePacket] = []
+        # A sequence NAK that is not the model's, of which the model's is not found yet.
+        self.late: RocePacket | None = None
+
+    def run(self) -> str | None:
+        """Give the first difference from the end, or None."""
+        left = len(self.model)
+        for number in reversed(range(len(self.sent))):
+            answer = self.sent[number]
+            found, why = self._find(answer, left)
+            if found is not None:
+                self._leave_out(found + 1, left)
+                left = found
+                credits = {**answer.headers, "bth": self.model[found].headers["bth"]}
+                if self.model[found].headers != credits:
+                    self.used["credits of a response"] += 1
+            elif _is_sequence_nak(answer) and self.late is None:
+                self.late = answer
+            else:
+                return f"answer {number} of {len(self.sent)}, PSN {answer.psn}: {why}"
+            self.kept.append(answer)
+        missing = self._leave_out(0, left)
+        if missing is not None:
+            return f"the model's answer {missing}, PSN {self.model[missing].psn}, was not sent"
+        if self.late is not None:
+            return f"a sequence NAK of PSN {self.late.psn} that the model does not send"
+        return None
+
+    def _find(self, answer: RocePacket, left: int) -> tuple[int | None, str]:
+        """Find the newest of the model's answers that this is, behind which all may be missing."""
+        why = "nothing more was to be said"
+        late = self.late
+        while left:
+            left -= 1
+            candidate = self.model[left]
+            different = _differs(candidate, answer)
+            if different is None and late is None:
+                return left, ""
+            why = f"{different} is not that of the model's answer {left}, PSN {candidate.psn}"
+            reason = self._why_missing(candidate, late)
+            if not reason:
+                break
+            if reason is _LATE:
+                late = None
+        return None, why
+
+    def _why_missing(self, answer: RocePacket, late: RocePacket | None) -> str:
+        """Why one of the model's answers may be missing, if it may."""
+        if answer.bth["opcode"] != _ACKNOWLEDGE or not self.kept:
+            return ""
+        if _is_positive(answer):
+            return _COVERED if any(_says(other, answer) for other in reversed(self.kept)) else ""
+        # A NAK waits in the place of acknowledgements: only what is sent next can have taken it.
+        following = self.kept[-1]
+        if late is not None and _came_late(answer, following):
+            return _LATE
+        may_be_taken = answer.headers["aeth"]["syndrome"] <= _SEQUENCE_NAK
+        return _OVERTAKEN if may_be_taken and _overtakes(following, answer) else ""
+
+    def _leave_out(self, begin: int, end: int) -> int | None:
+        """Leave out the model's answers from ``begin`` on; the first that may not be missing."""
+        for number in reversed(range(begin, end)):
+            reason = self._why_missing(self.model[number], self.late)
+            if not reason:
+                return number
+            self.used[reason] += 1
+            if reason is _LATE:
+                self.late = None
+        return None
+
+
+def compare_coalesced(
+    model: Sequence[RocePacket], sent: Sequence[RocePacket]
+) -> tuple[str | None, Counter]:
+    """First difference between one queue pair's answers and the model's, or None; freedoms used.
+
+    What was sent must be the model's answers, in their order, each with the model's PSN, MSN,
+    syndrome, data and addressee, but:
+
+    - A positive acknowledgement (not a response, not a NAK) may be missing if one that is sent
+      later says as much: a positive answer with its PSN or one ahead, or a NAK with one ahead.
+    - A sequence NAK may be missing if what is sent next is another one with a PSN ahead, which the
+      model does not send: it waited until what it asked for had come, and asks for what is behind.
+    - A sequence NAK or an RNR NAK may be missing if what is sent next is the response to a READ or
+      atomic operation, or another NAK, with its PSN or one ahead: what it asked for has come.
+    - Responses to READs and atomic operations may give other credits: any positive syndrome.
+
+    So the model's last answer, every fatal NAK and every response must be there, and nothing that
+    the model did not say. CNPs are not to be among either.
+    """
+    comparison = _Comparison(model, sent)
+    return comparison.run(), comparison.used
