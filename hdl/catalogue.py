@@ -7,7 +7,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
@@ -29,7 +29,11 @@ __all__ = [
 
 #: What the named products give to a block's parameters of these names.
 PROFILES: dict[str, dict[str, Any]] = {
-    name: {**asdict(replace(config, slots={})), "slots": dict(config.slots)}
+    name: {
+        field.name: dict(value) if isinstance(value, Mapping) else value
+        for field in fields(config)
+        for value in [getattr(config, field.name)]
+    }
     for name, config in PRODUCTS.items()
 }
 

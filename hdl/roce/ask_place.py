@@ -1,0 +1,162 @@
+"""Actions that wait while their places are looked up."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..stream import Queue
+from .config import RoceConfig
+from .layouts import ActionKind, ActionLayout, SpanLayout
+from .translator import TranslateSignature
+
+__all__ = ["PAGE_BITS", "AskPlace", "FoundLayout", "WaitingLayout"]
+
+#: Bits of an address that are 0 where a page begins.
+PAGE_BITS = 12
+#: Actions that wait for their translation, and translations that wait for their action. At one
+#: every 2 cycles, and 9 cycles from a request until what came of it is taken, 5 are under way; the
+#: others cover what the translator lets a request wait.
+_WAITING = 8
+
+
+class WaitingLayout(data.StructLayout):
+    """Action without its place; ``is_translated`` if an element of ``found`` belongs to it."""
+
+    def __init__(self, config: RoceConfig):
+        fields = {name: field.shape for name, field in ActionLayout(config) if name != "place"}
+        super().__init__({**fields, "is_translated": 1})
+
+
+class FoundLayout(data.StructLayout):
+    """Translation: what the ``first`` span has not begins with ``page`` of ``space``."""
+
+    def __init__(self):
+        super().__init__({"ok": 1, "first": SpanLayout(), "space": 2, "page": 64 - PAGE_BITS})
+
+
+class AskPlace(wiring.Component):
+    """Ask for the places of WRITEs, and let the actions wait meanwhile.
+
+    Every action leaves on ``waiting``, and the translation of each that is a WRITE with bytes on
+    ``found``, both in order. A key is invalidated when all actions before have been decided, and
+    none behind it has asked: its action waits on ``waiting`` and at the input, until
+    ``may_invalidate``. Then its answer is on ``found``, and ``invalidated`` lets it go.
+
+    Latency is 3 cycles to ``waiting`` and that of the translator and 3 to ``found``. Throughput is
+    one action per cycle, and 8 translations may be asked for and not yet taken.
+
+    Specification: this docstring, on streams that follow the rules of ``amaranth.lib.stream``.
+
+    Parameters
+    ----------
+    config : RoceConfig
+        Sizes.
+
+    Members
+    -------
+    actions : In(stream.Signature(ActionLayout(config)))
+        Actions. ``actions.ready`` depends combinationally on its payload, ``invalidated`` and
+        ``translate.request.ready``.
+    translate : Out(TranslateSignature(config))
+        To the translator. The request is a function of ``actions`` and ``may_invalidate``.
+    waiting : Out(stream.Signature(WaitingLayout(config)))
+        Actions, registered.
+    found : Out(stream.Signature(FoundLayout()))
+        Translations, registered.
+    may_invalidate : In(1)
+        The action on ``waiting`` invalidates, and shall do so: held until the request is taken.
+    invalidated : In(1)
+        Pulse: the action on ``waiting`` that invalidates has its answer, or will not ask.
+    """
+
+    actions: stream.Interface
+    translate: Any
+    waiting: stream.Interface
+    found: stream.Interface
+    may_invalidate: Signal
+    invalidated: Signal
+
+    def __init__(self, *, config: RoceConfig):
+        self.config = config
+        super().__init__(
+            {
+                "actions": In(stream.Signature(ActionLayout(config))),
+                "translate": Out(TranslateSignature(config)),
+                "waiting": Out(stream.Signature(WaitingLayout(config))),
+                "found": Out(stream.Signature(FoundLayout())),
+                "may_invalidate": In(1),
+                "invalidated": In(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        layout = WaitingLayout(self.config)
+        m.submodules.waiting = waiting = Queue(shape=layout, depth=_WAITING, block=True)
+        m.submodules.found = found = Queue(
+            shape=FoundLayout(), depth=_WAITING, block=True, counted=True
+        )
+        wiring.connect(m, waiting.o, wiring.flipped(self.waiting))
+        wiring.connect(m, found.o, wiring.flipped(self.found))
+
+        action: Any = self.actions.p
+        request: Any = self.translate.request
+        response: Any = self.translate.response
+        room = Signal(range(_WAITING + 1), init=_WAITING)  # for translations
+        is_waiting = Signal()  # what invalidates is in the queue, and still here
+        is_translated = Signal()
+        can_ask = Signal()
+        m.d.comb += [
+            is_translated.eq(
+                action.has_packet
+                & (action.kind == ActionKind.WRITE)
+                & (action.payload_bytes != 0)
+                & ~action.invalidate
+            ),
+            can_ask.eq(~is_translated | ((room != 0) & request.ready)),
+            request.p.place.eq(action.place),
+            request.p.length.eq(action.payload_bytes),
+            request.p.invalidate.eq(action.invalidate),
+            request.valid.eq(
+                self.may_invalidate
+                | (self.actions.valid & is_translated & (room != 0) & waiting.i.ready)
+            ),
+            *(waiting.i.p[name].eq(action[name]) for name, _ in layout if name != "is_translated"),
+            waiting.i.p.is_translated.eq(is_translated),
+        ]
+        with m.If(action.invalidate):
+            m.d.comb += [
+                waiting.i.valid.eq(self.actions.valid & ~is_waiting),
+                self.actions.ready.eq(self.invalidated),
+            ]
+        with m.Else():
+            m.d.comb += [
+                waiting.i.valid.eq(self.actions.valid & can_ask),
+                self.actions.ready.eq(waiting.i.ready & can_ask),
+            ]
+        with m.If(self.invalidated):
+            m.d.sync += is_waiting.eq(0)
+        with m.Elif(waiting.i.valid & waiting.i.ready & action.invalidate):
+            m.d.sync += is_waiting.eq(1)
+
+        asks = Signal()
+        takes = Signal()
+        m.d.comb += [
+            asks.eq(request.valid & request.ready),
+            takes.eq(found.o.valid & self.found.ready),
+        ]
+        with m.If(asks & ~takes):
+            m.d.sync += room.eq(room - 1)
+        with m.If(takes & ~asks):
+            m.d.sync += room.eq(room + 1)
+
+        m.d.comb += [
+            found.i.valid.eq(response.valid),
+            found.i.p.ok.eq(response.p.ok),
+            found.i.p.first.eq(response.p.spans[0]),
+            found.i.p.space.eq(response.p.spans[1].space),
+            found.i.p.page.eq(response.p.spans[1].address[PAGE_BITS:]),
+        ]
+        return m

@@ -1,0 +1,93 @@
+"""Sizes of the RoCEv2 engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+__all__ = ["RoceConfig"]
+
+_LIMITS = {
+    "data_bytes": (8, 128),
+    "queue_pairs": (2, 1 << 16),
+    "regions": (2, 1 << 16),
+    "pages": (4, 1 << 20),
+    "receive_queues": (2, 1 << 16),
+    "receive_depth": (2, 1 << 15),
+    "receive_requests": (2, 1 << 20),
+    "scatter_entries": (1, 16),
+    "completion_queues": (2, 1 << 16),
+    "resources": (2, 64),
+}
+
+
+@dataclass(frozen=True)
+class RoceConfig:
+    """Parameters of the engine; each is a power of two.
+
+    Parameters
+    ----------
+    data_bytes : int
+        Bytes per beat, 8 to 128.
+    queue_pairs : int
+        Contexts: queue pair numbers differ in their low bits.
+    regions : int
+        Rows of the key table: regions and windows.
+    pages : int
+        Rows of the translation table.
+    receive_queues : int
+        Queues of receive requests, shared ones included.
+    receive_depth : int
+        Receive requests that wait in one queue.
+    receive_requests : int
+        Scatter lists.
+    scatter_entries : int
+        Entries of a scatter list, 1 to 16.
+    completion_queues : int
+        Completion queues.
+    resources : int
+        READs and atomic operations of a queue pair that may wait or be asked for again.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is no power of two or is out of range.
+    """
+
+    data_bytes: int
+    queue_pairs: int
+    regions: int
+    pages: int
+    receive_queues: int
+    receive_depth: int
+    receive_requests: int
+    scatter_entries: int
+    completion_queues: int
+    resources: int
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            low, high = _LIMITS[field.name]
+            if not low <= value <= high or value & (value - 1):
+                raise ValueError(
+                    f"{field.name} must be a power of two from {low} to {high}, not {value!r}"
+                )
+
+    @classmethod
+    def of(cls, config: "RoceConfig | Mapping[str, int]") -> "RoceConfig":
+        """Make a configuration of its fields, as a command line or a file of budgets has them.
+
+        Raises
+        ------
+        ValueError
+            If a field is missing, unknown, or out of range.
+        """
+        if isinstance(config, RoceConfig):
+            return config
+        if not isinstance(config, Mapping) or set(config) != {field.name for field in fields(cls)}:
+            wanted = ", ".join(field.name for field in fields(cls))
+            raise ValueError(f"config must have {wanted}")
+        return cls(**config)
+
+    def bits(self, name: str) -> int:
+        """Bits that number the ``name`` of this configuration, 1 at least: ``bits("pages")``."""
+        return max(1, (getattr(self, name) - 1).bit_length())

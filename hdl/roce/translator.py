@@ -1,0 +1,378 @@
+"""Places in regions become places in memory."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..memory import SimpleDualPortRam
+from .config import RoceConfig
+from .layouts import TranslateRequestLayout, TranslateResponseLayout
+
+__all__ = [
+    "CLIENT_COUNT",
+    "LATENCY",
+    "KeyStateLayout",
+    "PageLayout",
+    "TranslateSignature",
+    "Translator",
+]
+
+#: Mover, ReadEngine, AtomicUnit.
+CLIENT_COUNT = 3
+#: Cycles from a request that is accepted to its response.
+LATENCY = 4
+
+#: Pages have 4 KiB at least, so that no packet's payload (4096 bytes) touches three of them.
+_LEAST_SHIFT = 12
+#: Pages have 1 GiB at most, the largest that hosts map.
+_MOST_SHIFT = 30
+#: Most bytes of a request.
+_MOST_BYTES = 1 << _LEAST_SHIFT
+#: Bits of a page's size that are not the same for all.
+_CHOSEN_BITS = _MOST_SHIFT - _LEAST_SHIFT
+#: Levels of the shift that stand in front of the adder, not in the stage before it: most even.
+_LATE_LEVELS = 3
+
+
+class TranslateResponseStrobe(data.StructLayout):
+    """Response in the one cycle in which it is ``valid``."""
+
+    def __init__(self):
+        super().__init__({"valid": 1, "p": TranslateResponseLayout()})
+
+
+class KeyStateLayout(data.StructLayout):
+    """Row of the table of keys: ``key``, whether it is ``valid``, and its ``variant``."""
+
+    def __init__(self, config: RoceConfig):
+        super().__init__({"key": config.bits("regions"), "valid": 1, "variant": 8})
+
+
+class PageLayout(data.StructLayout):
+    """Row of the translation table: ``row``, and ``space`` and ``page`` (address >> 12) there."""
+
+    def __init__(self, config: RoceConfig):
+        super().__init__({"row": config.bits("pages"), "space": 2, "page": 64 - _LEAST_SHIFT})
+
+
+class TranslateSignature(wiring.Signature):
+    """Requests to a :class:`Translator`, seen from its client.
+
+    Members
+    -------
+    request : Out(stream.Signature(TranslateRequestLayout(config)))
+        Offered only while the client has room for the response.
+    response : In(struct of valid and p: TranslateResponseLayout())
+        Strobe; responses come in order.
+    """
+
+    def __init__(self, config: RoceConfig):
+        super().__init__(
+            {
+                "request": Out(stream.Signature(TranslateRequestLayout(config))),
+                "response": In(TranslateResponseStrobe()),
+            }
+        )
+
+
+class Translator(wiring.Component):
+    """Say where in memory bytes of a region are, while its key is still what it was.
+
+    ``ok`` is set if the key is valid with the variant that was named and all pages of the
+    ``length`` bytes have rows below ``config.pages``. Then span 0 has the bytes of the first page,
+    and span 1 the others, at the beginning of the next page: none in most cases. Whatever the
+    tables hold, a span with bytes lies within the page that its row names, of which the bits below
+    the page's size are ignored. Without ``ok``, or with ``length`` 0, neither span has bytes;
+    with ``length`` 0 only the key counts. More than 4096 bytes are refused; a
+    ``page_shift`` that is not 12 to 30 gives undefined places.
+
+    With ``invalidate`` only the key counts, and if it is as named it is invalid for every request
+    that is accepted later, until it is written again.
+
+    Who is next: client 0, unless it was just served and another one waits; so it can be served
+    every second cycle. The others take turns, and rows to be written with them: no row is
+    written in the cycle in which it is read. The 2 cycles after an invalidation accept nothing. So
+    a request is accepted within 6 cycles if nobody invalidates, and within 18 whatever comes.
+
+    A write of a key is seen by all requests that are accepted in its cycle or later. Pages of a
+    valid key must not be written. Tables are not reset: an FPGA starts with no valid key.
+
+    Latency is ``LATENCY`` cycles, without exception. Throughput is a request per cycle.
+
+    Specification: this docstring.
+
+    Parameters
+    ----------
+    config : RoceConfig
+        ``regions`` and ``pages`` count.
+
+    Members
+    -------
+    clients : In(TranslateSignature(config)).array(CLIENT_COUNT)
+        Mover, ReadEngine, AtomicUnit. ``request.ready`` depends combinationally on every
+        client's ``request.valid`` and on that of the rows to be written. Responses are registers.
+    key_states : In(stream.Signature(KeyStateLayout(config)))
+        Keys to be written.
+    pages : In(stream.Signature(PageLayout(config)))
+        Pages to be written.
+    """
+
+    clients: list[Any]
+    key_states: stream.Interface
+    pages: stream.Interface
+
+    def __init__(self, *, config: RoceConfig):
+        self.config = config
+        super().__init__(
+            {
+                "clients": In(TranslateSignature(config)).array(CLIENT_COUNT),
+                "key_states": In(stream.Signature(KeyStateLayout(config))),
+                "pages": In(stream.Signature(PageLayout(config))),
+            }
+        )
+        # What the proof looks at: the request and the pages of the response that leaves next.
+        self.answered = Signal(TranslateRequestLayout(config), reset_less=True)
+        self.first_page = Signal(PageLayout(config)["page"].shape)
+        self.second_page = Signal(PageLayout(config)["page"].shape)
+
+    def _shifted(self, m: Module, index: Value, amount: Value, level: int) -> tuple[Value, Value]:
+        """Shift ``index`` right by 2 ** level if ``amount`` is set, with later levels to come.
+
+        Returns what can still become a row's number, and whether anything is above that.
+        """
+        kept = self.config.bits("pages") + (1 << level) - 1
+        shifted = Signal(len(index), name=f"index_{level}")
+        m.d.comb += shifted.eq(Mux(amount, index >> (1 << level), index))
+        return shifted[:kept], shifted[kept:].any()
+
+    def elaborate(self, platform):
+        m = Module()
+        page_bits = self.config.bits("pages")
+        state_layout = data.StructLayout({"valid": 1, "variant": 8})
+        page_layout = data.StructLayout({"space": 2, "page": 64 - _LEAST_SHIFT})
+        m.submodules.states = states = SimpleDualPortRam(
+            shape=state_layout,
+            depth=self.config.regions,
+            lane_count=1,
+            latency=2,
+            bypass=False,
+            block=True,
+        )
+        # Two rows that follow each other are in different banks, and are read at once.
+        banks = [
+            SimpleDualPortRam(
+                shape=page_layout,
+                depth=self.config.pages // 2,
+                lane_count=1,
+                latency=1,
+                bypass=False,
+                block=True,
+            )
+            for _ in range(2)
+        ]
+        m.submodules.even_pages, m.submodules.odd_pages = banks
+
+        # Who is next.
+        asks = [client.request.valid for client in self.clients]
+        writes = Signal()
+        others = Signal(3)  # clients 1 and 2, and the rows that want a cycle without a request
+        turn = Signal(3, init=1)  # one-hot: who of them goes first
+        chosen = Signal(3)
+        first_served = Signal()
+        grants_first = Signal()
+        can_accept = Signal()
+        m.d.comb += [
+            writes.eq(self.key_states.valid | self.pages.valid),
+            others.eq(Cat(asks[1], asks[2], writes)),
+            grants_first.eq(asks[0] & ~(first_served & others.any())),
+        ]
+        for number in range(3):
+            earlier = [
+                turn[begin]
+                & Cat(others[(begin + n) % 3] for n in range((number - begin) % 3)).any()
+                for begin in range(3)
+                if begin != number
+            ]
+            m.d.comb += chosen[number].eq(others[number] & ~grants_first & ~Cat(*earlier).any())
+        grants = [grants_first, chosen[0], chosen[1]]
+
+        asked = Signal(TranslateRequestLayout(self.config), reset_less=True)
+        asked_of = Signal(CLIENT_COUNT)  # one-hot; 0 if there is no request
+        # A key that may become invalid now is not read before it has been written.
+        invalidates = Signal(3)  # in this stage and the two behind it
+        m.d.comb += [
+            invalidates[0].eq(asked_of.any() & asked.invalidate),
+            can_accept.eq(~invalidates[:2].any()),
+        ]
+        m.d.sync += invalidates[1:].eq(invalidates)
+        m.d.sync += asked_of.eq(Mux(can_accept, Cat(*grants), 0))
+        with m.If(can_accept):
+            m.d.sync += first_served.eq(grants_first)
+            with m.If(chosen.any()):
+                m.d.sync += turn.eq(chosen.rotate_left(1))
+        for client, grant in zip(self.clients, grants, strict=True):
+            m.d.comb += client.request.ready.eq(can_accept & grant)
+        with m.If(grants_first):
+            m.d.sync += asked.eq(self.clients[0].request.p)
+        with m.Elif(chosen[0]):
+            m.d.sync += asked.eq(self.clients[1].request.p)
+        with m.Else():
+            m.d.sync += asked.eq(self.clients[2].request.p)
+
+        # The page, counted from the region's first, and what of the bytes is in the next one.
+        place: Any = asked.place
+        amount = Signal(5)  # bits of a page's size beyond the least
+        in_page = Signal(_CHOSEN_BITS)  # which of the bits above the least size are in a page
+        index = place.linear[_LEAST_SHIFT:]
+        lost: list[Value] = []
+        m.d.comb += [
+            amount.eq(place.page_shift - _LEAST_SHIFT),
+            in_page.eq(Cat(amount > n for n in range(_CHOSEN_BITS))),
+        ]
+        for level in reversed(range(_LATE_LEVELS, 5)):
+            index, more = self._shifted(m, index, amount[level], level)
+            lost.append(more)
+        end = Signal(_LEAST_SHIFT + 2)
+        at_end_of_page = Signal()
+        m.d.comb += [
+            end.eq(place.linear[:_LEAST_SHIFT] + asked.length),
+            at_end_of_page.eq(
+                (place.linear[_LEAST_SHIFT:_MOST_SHIFT] | ~in_page).all(),
+            ),
+        ]
+
+        located_of = Signal(CLIENT_COUNT)
+        located = Signal(TranslateRequestLayout(self.config), reset_less=True)
+        located_place: Any = located.place
+        located_amount = Signal(_LATE_LEVELS, reset_less=True)
+        located_index = Signal(len(index), reset_less=True)
+        located_in_page = Signal(_CHOSEN_BITS, reset_less=True)
+        beyond = Signal(reset_less=True)
+        crosses = Signal(reset_less=True)
+        second_length = Signal(_LEAST_SHIFT, reset_less=True)
+        m.d.sync += [
+            located_of.eq(asked_of),
+            located.eq(asked),
+            located_amount.eq(amount),
+            located_index.eq(index),
+            located_in_page.eq(in_page),
+            beyond.eq(
+                Cat(*lost).any() | (asked.length[_LEAST_SHIFT] & asked.length[:_LEAST_SHIFT].any())
+            ),
+            crosses.eq(at_end_of_page & (end[_LEAST_SHIFT:] != 0) & (end != _MOST_BYTES)),
+            second_length.eq(end),
+        ]
+        m.d.comb += [states.read_en.eq(1), states.read_address.eq(place.key)]
+
+        index = located_index
+        late_lost: list[Value] = [beyond]
+        for level in reversed(range(_LATE_LEVELS)):
+            index, more = self._shifted(m, index, located_amount[level], level)
+            late_lost.append(more)
+
+        # Rows of the page and of the one behind it, and whether there is anything to be had there.
+        row = Signal(page_bits + 1)
+        next_row = Signal(page_bits + 1)
+        in_range = Signal()
+        has_bytes = Signal()
+        m.d.comb += [
+            row.eq(located_place.page_row + index),
+            # With a carry in: one adder, not two.
+            next_row.eq((Cat(1, located_place.page_row) + Cat(1, index))[1:]),
+            in_range.eq(~Cat(*late_lost).any() & ~row[-1] & ~(crosses & next_row[-1])),
+            has_bytes.eq((located.length != 0) & ~located.invalidate),
+        ]
+        for bank, address in zip(banks, [next_row, row], strict=True):
+            m.d.comb += [bank.read_en.eq(1), bank.read_address.eq(address[1:page_bits])]
+
+        found_of = Signal(CLIENT_COUNT)
+        found_linear = Signal(_MOST_SHIFT, reset_less=True)
+        found_in_page = Signal(_CHOSEN_BITS, reset_less=True)
+        found_key = Signal.like(located_place.key, reset_less=True)
+        found_variant = Signal.like(located_place.variant, reset_less=True)
+        found_ok = Signal(reset_less=True)
+        is_odd = Signal(reset_less=True)
+        lengths = [Signal(_LEAST_SHIFT + 1, name=f"length_{n}", reset_less=True) for n in range(2)]
+        m.d.sync += [
+            found_of.eq(located_of),
+            found_linear.eq(located_place.linear),
+            found_in_page.eq(located_in_page),
+            found_key.eq(located_place.key),
+            found_variant.eq(located_place.variant),
+            found_ok.eq(in_range | ~has_bytes),
+            is_odd.eq(row[0]),
+            lengths[0].eq(0),
+            lengths[1].eq(0),
+            self.answered.eq(located),
+        ]
+        with m.If(in_range & has_bytes):
+            m.d.sync += lengths[0].eq(located.length)
+            with m.If(crosses):
+                m.d.sync += [
+                    lengths[0].eq((-located_place.linear[:_LEAST_SHIFT])[:_LEAST_SHIFT]),
+                    lengths[1].eq(second_length),
+                ]
+
+        # The key's row and those of the pages are here.
+        state: Any = states.read_data
+        key_matches = Signal()
+        m.d.comb += key_matches.eq(state.valid & (state.variant == found_variant))
+        pages: list[Any] = [Signal(page_layout, name=f"page_{n}") for n in range(2)]
+        with m.If(is_odd):
+            m.d.comb += [pages[0].eq(banks[1].read_data), pages[1].eq(banks[0].read_data)]
+        with m.Else():
+            m.d.comb += [pages[0].eq(banks[0].read_data), pages[1].eq(banks[1].read_data)]
+        m.d.comb += [self.first_page.eq(pages[0].page), self.second_page.eq(pages[1].page)]
+
+        response: Any = Signal(TranslateResponseLayout(), reset_less=True)
+        response_of = Signal(CLIENT_COUNT)
+        page_mask = Cat(found_in_page, C(0, 64 - _MOST_SHIFT))
+        m.d.sync += [
+            response_of.eq(found_of),
+            response.ok.eq(key_matches & found_ok),
+            *(span.space.eq(page.space) for span, page in zip(response.spans, pages, strict=True)),
+            *(span.length.eq(size) for span, size in zip(response.spans, lengths, strict=True)),
+            response.spans[0].address.eq(
+                Cat(
+                    found_linear[:_LEAST_SHIFT],
+                    (found_linear[_LEAST_SHIFT:] & found_in_page) | (pages[0].page & ~page_mask),
+                )
+            ),
+            response.spans[1].address.eq(Cat(C(0, _LEAST_SHIFT), pages[1].page & ~page_mask)),
+        ]
+        with m.If(~key_matches):
+            m.d.sync += [span.length.eq(0) for span in response.spans]
+        for number, client in enumerate(self.clients):
+            m.d.comb += [
+                client.response.valid.eq(response_of[number]),
+                client.response.p.eq(response),
+            ]
+
+        # One write port: nobody writes between an invalidation's read and its write.
+        written_state: Any = states.write_data
+        written_page: Any = self.pages.p
+        m.d.comb += [
+            self.key_states.ready.eq(~asked_of.any() & ~invalidates[1:].any()),
+            states.write_lanes.eq(
+                Mux(
+                    invalidates[2],
+                    key_matches,
+                    self.key_states.valid & self.key_states.ready,
+                )
+            ),
+            states.write_address.eq(Mux(invalidates[2], found_key, self.key_states.p.key)),
+            written_state.valid.eq(self.key_states.p.valid & ~invalidates[2]),
+            written_state.variant.eq(self.key_states.p.variant),
+            self.pages.ready.eq(~located_of.any()),
+        ]
+        for number, bank in enumerate(banks):
+            m.d.comb += [
+                bank.write_lanes.eq(
+                    self.pages.valid & self.pages.ready & (written_page.row[0] == number)
+                ),
+                bank.write_address.eq(written_page.row[1:]),
+                bank.write_data.eq(Cat(written_page.space, written_page.page)),
+            ]
+        return m
