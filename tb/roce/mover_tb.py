@@ -1,0 +1,414 @@
+"""cocotb testbench of hdl.roce.Mover with its Translator."""
+
+import json
+import os
+import random
+from dataclasses import replace
+from typing import Any
+
+import cocotb
+from cocotb.triggers import ClockCycles
+
+from hdl.roce.config import RoceConfig
+from sim.roce.mover import Action, Completion, Event
+from sim.roce.translator import Place, Span
+from tb.stream import start
+from tb.stream.header_port import beat_count
+
+from .mover_port import MoverBench
+
+CONFIG = RoceConfig(**json.loads(os.environ["CONFIG"]))
+ACK, NAK = 1, 4
+#: Least bytes in front of a payload: Ethernet, IPv4, UDP, BTH.
+HEADERS = 14 + 20 + 8 + 12
+_NOWHERE = Place(0, 0, 0, 0, 12)
+
+
+def bits(name: str) -> int:
+    """Random number of one of the configuration's things."""
+    return random.getrandbits(CONFIG.bits(name))
+
+
+def random_event(queue_pair: int, *, kind: int | None = None) -> Event:
+    """Event of any kind, or of ``kind``."""
+    kind = random.choice([0, ACK, 2, 3, NAK, 5]) if kind is None else kind
+    return Event(
+        kind,
+        queue_pair,
+        random.getrandbits(24),
+        random.getrandbits(24),
+        random.getrandbits(8),
+        random.getrandbits(1),
+    )
+
+
+def random_completion() -> Completion:
+    """Completion with anything in it."""
+    return Completion(
+        queue=bits("completion_queues"),
+        queue_pair=random.getrandbits(24),
+        handle=bits("receive_requests"),
+        status=random.choice([0, 0, 0, 2]),
+        byte_length=random.getrandbits(32),
+        is_write=random.getrandbits(1),
+        has_immediate=random.getrandbits(1),
+        has_invalidated=random.getrandbits(1),
+        value=random.getrandbits(32),
+        source_queue_pair=random.getrandbits(24),
+        solicited=random.getrandbits(1),
+    )
+
+
+def random_list(total: int, entries: int) -> list[Span]:
+    """Scatter list of ``total`` bytes in up to ``entries`` entries, some of them empty."""
+    cuts = sorted(random.randint(0, total) for _ in range(random.randint(0, entries - 1)))
+    spans = []
+    for begin, end in zip([0, *cuts], [*cuts, total], strict=True):
+        address = random.choice([random.getrandbits(64), random.getrandbits(32) << 32])
+        address -= random.choice([0, random.randint(1, 50)])  # low half near its end
+        spans.append(Span(random.getrandbits(2), address % (1 << 64), end - begin))
+    return spans
+
+
+class Traffic(MoverBench):
+    """Random actions of queue pairs, each of which has its message under way."""
+
+    def __init__(self, dut, *, stalls=None):
+        super().__init__(dut, CONFIG, stalls=stalls)
+        # Handle and bytes that are left of the list.
+        self.under_way: dict[int, tuple[int, int]] = {}
+        self.free = list(range(CONFIG.receive_requests))
+
+    async def begin(self) -> None:
+        """Release reset, write both tables, and revive every queue pair; every key is valid."""
+        await start(self.dut)
+        for row in range(CONFIG.pages):
+            self.set_page(row, random.getrandbits(2), random.getrandbits(52))
+        for key in range(CONFIG.regions):
+            self.set_key(key, random.getrandbits(8))
+        for queue_pair in range(CONFIG.queue_pairs):
+            self.act(self.action("drop", queue_pair, 1, revive=True))
+        await self.settle()
+        for port in (self.packets, self.orders):
+            port.restart()
+        self.finished = 0
+
+    def some_place(self) -> Place:
+        """Place of a valid key, whose first 64 bytes are of one page."""
+        key, variant = next(iter(self.table.keys.items()))
+        return Place(key, variant, 128, 0, 12)
+
+    async def listed(self) -> None:
+        """Wait until the lists are written."""
+        while not self.scatter_rows.idle:
+            await ClockCycles(self.dut.clk, 1)
+
+    def place(self, length: int) -> Place:
+        """Place of a region, near the end of a page every second time; some are no more."""
+        key = random.randrange(CONFIG.regions)
+        variant = self.table.keys.get(key, random.getrandbits(8))
+        if random.random() < 0.03:
+            variant ^= 1
+        shift = random.choice([12, 12, 14, 21])
+        page_row = random.randrange(CONFIG.pages)
+        index = random.randrange(CONFIG.pages - page_row)
+        within = random.randrange(1 << shift)
+        if random.random() < 0.5:
+            within = max(0, (1 << shift) - random.randint(1, length + 1))
+        return Place(key, variant, (index << shift) + within, page_row, shift)
+
+    def size(self) -> int:
+        """Bytes of a payload."""
+        return random.choice([1, random.randint(1, 80), random.randint(1, 600)])
+
+    def action(self, kind: str, queue_pair: int, size: int, **changes: Any) -> Action:
+        """Make an action with a packet around a payload of ``size`` bytes, and ``changes``."""
+        offset = HEADERS + random.randint(0, 60)
+        values: dict[str, Any] = {
+            "kind": kind,
+            "queue_pair": queue_pair,
+            "packet": random.randbytes(offset + size + random.randint(4, 12)),
+            "payload_offset": offset,
+            "payload_bytes": size,
+            "place": _NOWHERE,
+            "event": random_event(queue_pair),
+            "completion": random_completion() if random.random() < 0.3 else None,
+        }
+        return Action(**{**values, **changes})
+
+    def write(self, queue_pair: int) -> None:
+        """Add a WRITE."""
+        size = random.choice([0, *(self.size() for _ in range(5))])
+        self.act(self.action("write", queue_pair, size, place=self.place(size)))
+
+    def drop(self, queue_pair: int) -> None:
+        """Add an action that moves nothing, perhaps without a packet; or one that revives."""
+        changes: dict[str, Any] = {"revive": random.random() < 0.5}
+        if random.random() < 0.3:
+            changes |= {"packet": None, "payload_bytes": 0}
+        self.act(self.action("drop", queue_pair, self.size(), **changes))
+
+    def receive_request(self, total: int, *, lie: bool) -> int:
+        """Post a list of ``total`` bytes, or, if that is a lie, of fewer."""
+        handle = self.free.pop(0)
+        size = random.randrange(total) if lie else total + random.choice([0, 1, 100])
+        self.set_list(handle, random_list(size, CONFIG.scatter_entries))
+        return handle
+
+    def scatter(self, queue_pair: int) -> None:
+        """Add the next packet of a SEND, or a datagram; some invalidate a key."""
+        size = self.size()
+        lie = random.random() < 0.05
+        changes: dict[str, Any] = {}
+        if random.random() < 0.3:
+            changes = {
+                "is_datagram": True,
+                "v6": random.random() < 0.5,
+                "ip_offset": 14 - 4 * random.randint(0, 1),
+                "handle": self.receive_request(40 + size, lie=lie),
+            }
+            # It ends what it begins, and what was under way is forgotten.
+            self.under_way.pop(queue_pair, None)
+        elif queue_pair in self.under_way:
+            handle, left = self.under_way.pop(queue_pair)
+            size = min(size, left)
+            changes = {"handle": handle, "begins": False}
+            if left > size:
+                self.under_way[queue_pair] = (handle, left - size)
+        else:
+            total = size + random.choice([0, random.randint(1, 700)])
+            changes = {"handle": self.receive_request(total, lie=lie)}
+            if total > size:
+                self.under_way[queue_pair] = (changes["handle"], total - size)
+        if random.random() < 0.1:
+            changes |= {"invalidate": True, "place": self.place(1)}
+        if random.random() < 0.05:
+            changes["revive"] = True
+        done = self.act(self.action("scatter", queue_pair, size, **changes))
+        if done.failure is not None or not done.written:
+            self.under_way.pop(queue_pair, None)
+
+    def anything(self) -> None:
+        """Add an action of any kind."""
+        queue_pair = random.randrange(min(4, CONFIG.queue_pairs))
+        random.choice([self.write, self.write, self.scatter, self.scatter, self.drop])(queue_pair)
+
+
+@cocotb.test(timeout_time=3, timeout_unit="ms")
+@cocotb.parametrize(
+    stalls=[
+        {},
+        {"orders": 0.5, "data": 0.2},
+        {"orders": 0.1, "data": 0.7, "failures": 0.95},
+        {"actions": 0.5, "packets": 0.5},
+    ]
+)
+async def actions_do_what_the_model_does(dut, stalls):
+    """Mix actions, keys that are no more, pages and lists that end, dead queue pairs."""
+    bench = Traffic(dut, stalls=stalls)
+    await bench.begin()
+    counts = {"failures": 0, "flushed": 0, "long": 0}
+    for _ in range(12):
+        bench.free = list(range(CONFIG.receive_requests))
+        bench.under_way.clear()
+        # Lists are written in front of the actions that use them.
+        held = bench.actions.pause
+        bench.actions.pause = lambda: True
+        for _ in range(min(40, CONFIG.receive_requests)):
+            bench.anything()
+        counts["failures"] += sum(done.failure is not None for done in bench.expected)
+        counts["long"] += sum(len(done.spans) > 1 for done in bench.expected)
+        counts["flushed"] += sum(
+            done.completion is not None and done.completion.status == 4 for done in bench.expected
+        )
+        await bench.listed()
+        bench.actions.pause = held
+        await bench.settle()
+        await bench.fail(random.randrange(min(4, CONFIG.queue_pairs)))
+        for key in range(CONFIG.regions):
+            bench.set_key(key, random.getrandbits(8) if random.random() < 0.9 else None)
+        await bench.settle()
+    assert counts["failures"] >= 10
+    assert counts["flushed"] >= 10
+    assert counts["long"] >= 20
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_revoked_place_kills_until_revived(dut):
+    """Drop the rest, flush each completion, and write again for a revived queue pair."""
+    bench = Traffic(dut)
+    await bench.begin()
+    good = bench.some_place()
+    bad = replace(good, variant=good.variant ^ 1)
+    for kind in (0, ACK):
+        for place, revive in [(good, True), (bad, False), (good, False), (good, True)]:
+            for completion in (None, random_completion()):
+                event = random_event(1, kind=kind)
+                bench.act(
+                    bench.action(
+                        "write",
+                        1,
+                        20,
+                        place=place,
+                        completion=completion,
+                        event=event,
+                        revive=revive,
+                    )
+                )
+        # Another queue pair has nothing to do with it.
+        assert bench.act(bench.action("write", 0, 20, place=good)).written
+    await bench.settle()
+    assert bench.finished == 18
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def every_packet_of_a_list_ends_where_the_next_begins(dut):
+    """Cut SENDs into two packets anywhere: every byte around an entry's end is right."""
+    bench = Traffic(dut)
+    await bench.begin()
+    lists = [
+        [Span(0, 1 << 40, 40)],
+        [Span(0, 0xFFFFFFF8, 20), Span(1, 0x7F00000001, 20)],
+        [Span(0, (n + 1) << 33, n % 4) for n in range(CONFIG.scatter_entries - 1)]
+        + [Span(2, 7, 1 << 31)],
+        [Span(0, 0xFFFFFFFFFFFFFFF0, (1 << 32) - 1)],
+    ]
+    for handle, spans in enumerate(lists):
+        bench.set_list(handle, spans)
+    await bench.listed()
+    for handle in range(len(lists)):
+        for first in range(1, 40):
+            bench.act(bench.action("scatter", 1, first, handle=handle))
+            bench.act(bench.action("scatter", 1, 40 - first, handle=handle, begins=False))
+    assert not bench.expected_failures
+    await bench.settle()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_message_goes_far_into_an_entry(dut):
+    """Fill entries around 64 KiB and beyond: both halves of what is left of them count."""
+    bench = Traffic(dut)
+    await bench.begin()
+    sizes = [(1 << 16) - 1, 1 << 16, (1 << 16) + 1, (1 << 16) + 4096, (1 << 17) + 77]
+    for handle, size in enumerate(sizes):
+        address = random.getrandbits(63)
+        bench.set_list(handle, [Span(1, address, size), Span(2, address ^ (1 << 50), 5000)])
+    await bench.listed()
+    for handle, size in enumerate(sizes):
+        left = size + 4000
+        begins = True
+        while left:
+            taken = min(left, 4000)
+            bench.act(bench.action("scatter", 1, taken, handle=handle, begins=begins))
+            left -= taken
+            begins = False
+        await bench.settle()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_write_every_two_cycles(dut):
+    """Take short WRITEs back to back, while the translator has other clients, too."""
+    bench = Traffic(dut)
+    await bench.begin()
+    place = bench.some_place()
+    for port in bench.others:
+        for _ in range(400):
+            port.send_value(bench.payloads.request(place, 64))
+    # 130 bytes: Ethernet, IPv4, UDP, BTH, RETH, payload, ICRC.
+    offset = HEADERS + 16
+    count = 300
+    for number in range(count):
+        bench.act(
+            bench.action(
+                "write",
+                number % CONFIG.queue_pairs,
+                64,
+                payload_offset=offset,
+                packet=random.randbytes(offset + 64 + 4),
+                place=place,
+                completion=None,
+            )
+        )
+    await bench.settle()
+    beats = count * beat_count(offset + 64 + 4, CONFIG.data_bytes)
+    assert bench.orders.accepted == count
+    assert bench.packets.accepted == beats
+    # 2 cycles at 128 bytes a beat; what goes beyond is the first packets' way in.
+    assert bench.orders.span <= max(beats, 2 * count) + 4
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def nothing_to_write_takes_two_cycles(dut):
+    """Take a packet without data every 2 cycles."""
+    bench = Traffic(dut)
+    await bench.begin()
+    for number in range(200):
+        packet = random.randbytes(2 * CONFIG.data_bytes)
+        bench.act(bench.action("drop", number % 2, 0, completion=None, packet=packet))
+    await bench.settle()
+    assert bench.orders.accepted == 200
+    assert bench.orders.span <= 2 * 200
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(entries=[1, 2])
+async def large_sends_flow_at_a_beat_per_cycle(dut, entries):
+    """Take packets of 8 beats of data, each with a completion, without a cycle between them."""
+    bench = Traffic(dut)
+    await bench.begin()
+    size = 8 * CONFIG.data_bytes
+    total = 0
+    for handle in range(20):
+        spans = [Span(0, (handle << 20) + (n << 16), size // entries) for n in range(entries)]
+        bench.set_list(handle, spans)
+    await bench.listed()
+    for handle in range(20):
+        action = bench.action("scatter", 0, size, completion=random_completion(), handle=handle)
+        assert action.packet is not None
+        total += beat_count(len(action.packet), CONFIG.data_bytes)
+        bench.act(action)
+    await bench.settle()
+    # A further entry is one more piece of the packet, which begins in the beat that ends the first.
+    assert bench.packets.accepted == total
+    assert bench.packets.span <= total + (entries - 1) * 20
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def strobes_of_failure_meet_actions_at_any_time(dut):
+    """While WRITEs pass, another queue pair fails in every other cycle; only that one is dead."""
+    bench = Traffic(dut)
+    await bench.begin()
+    place = bench.some_place()
+    for _ in range(60):
+        assert bench.act(bench.action("write", 0, 10, place=place)).written
+    for _ in range(100):
+        await bench.fail(1)
+        await ClockCycles(dut.clk, 1)
+    await bench.settle()
+    assert not bench.act(bench.action("write", 1, 10, place=place)).written
+    await bench.settle()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(cycles=[3, 8, 11, 14, 17, 23, 30])
+async def reset_forgets_what_is_under_way(dut, cycles):
+    """After a reset at any time, actions meet their packets and translations again."""
+    bench = Traffic(dut)
+    await bench.begin()
+    bench.set_list(0, [Span(0, 0, 5), Span(1, 1, 500)])
+    await bench.listed()
+    place = bench.some_place()
+    for _ in range(4):
+        bench.act(bench.action("write", 0, 20, place=place))
+        bench.act(bench.action("scatter", 0, 20, handle=0))
+        bench.act(bench.action("scatter", 1, 20, handle=0, invalidate=True, place=_NOWHERE))
+    await ClockCycles(dut.clk, cycles)
+    await bench.forget()
+    bench.set_key(place.key, place.variant)
+    for queue_pair in range(2):
+        bench.act(bench.action("drop", queue_pair, 5, revive=True))
+    while not bench.key_states.idle:
+        await ClockCycles(dut.clk, 1)
+    for number in range(8):
+        assert bench.act(bench.action("write", number % 2, 20, place=place)).written
+    await bench.settle()

@@ -1,0 +1,461 @@
+"""What hdl.roce.Writer is told and what it does, compared in order and in time."""
+
+import random
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import cocotb
+from cocotb.triggers import FallingEdge, RisingEdge
+from cocotb.utils import get_sim_time
+
+from hdl.roce.completion_queues import QueueCommandLayout, QueueSetupLayout
+from hdl.roce.layouts import EventKind, EventLayout, FailureLayout, WriteOrderKind, WriteOrderLayout
+from hdl.roce.write_outcomes import FailedLayout
+from hdl.roce.writer import ClaimLayout
+from sim.roce import Completion
+from sim.roce.completion_queue import COUNT_MODULUS, ENTRY_BYTES, CompletionQueue, PostedEntry
+from sim.stream import Packet
+
+from ..dma.fields import FieldReader, pack_fields
+from ..stream import PacketSource, StreamSink, StreamSource, chance
+from .sizes import SMALL, small
+from .write_memory import MemoryWrite, WriteMemory
+
+__all__ = ["Bed", "Order"]
+
+PAGE = 4096
+_REMOTE_OPERATIONAL_ERROR = 0x63
+_FLUSHED, _REMOTE_OPERATION = 4, 5
+_ANSWERS = (EventKind.ACK, EventKind.SEQUENCE_NAK, EventKind.RNR_NAK, EventKind.FATAL_NAK)
+_CLAIM = ClaimLayout()
+#: Longer than anything here takes that does not hang.
+_PATIENCE = 20_000
+#: After that nothing more comes, whatever stalls.
+_SILENCE = 100
+
+
+@dataclass(eq=False)
+class Order:
+    """An order; ``event`` of the last one of an action, as the fields of its layout."""
+
+    kind: WriteOrderKind = WriteOrderKind.NOTHING
+    queue_pair: int = 0
+    space: int = 0
+    address: int = 0
+    data: bytes = b""
+    queue: int = 0
+    completion: Completion | None = None
+    event: dict[str, int] | None = None
+    write: MemoryWrite | None = None
+    flushes: list[MemoryWrite] = field(default_factory=list)
+    is_refused: bool = False
+    posted: PostedEntry | None = None
+
+    @property
+    def writes(self) -> list[MemoryWrite]:
+        """Writes that it made."""
+        return [*self.flushes, *([self.write] if self.write else [])]
+
+
+class _CountedSource(StreamSource):
+    """Source that tells of each value when it is taken."""
+
+    def __init__(self, *args: Any, **options: Any):
+        self.offers: deque[Callable[[], None]] = deque()
+        super().__init__(*args, **options)
+
+    def _count(self) -> None:
+        super()._count()
+        if self.offers:  # none in reset
+            self.offers.popleft()()
+
+
+class _TellingSink(StreamSink):
+    """Sink that gives each payload to ``tell`` at once."""
+
+    def __init__(self, dut: Any, name: str, *, tell: Callable[[int], None], **options: Any):
+        self.tell = tell
+        self.rst = dut.rst
+        super().__init__(dut, name, **options)
+
+    def accept(self, value: int) -> None:
+        if not self.rst.value:
+            self.tell(value)
+
+
+class Bed:
+    """Everything around a Writer.
+
+    What is told is checked when it comes: an event, for instance, must be the next one, and all
+    writes of its action and of those before must have their responses by then.
+
+    Attributes
+    ----------
+    slave : WriteMemory
+    queues : dict of int to CompletionQueue
+        Models of the queues that were set up.
+    begun, flush_count : int
+        Orders, and flushes, whose writes have been seen.
+    interrupts, events, failures, queue_errors : list
+        What was told.
+    on_interrupt : callable
+        Is told of vectors.
+    """
+
+    def __init__(self, dut: Any, data_bytes: int, *, stall: float = 0.0, **memory: Any):
+        self.dut = dut
+        config = small(data_bytes)
+        self._order = WriteOrderLayout(config)
+        self._event = FieldReader(EventLayout(config))
+        self._failure = FieldReader(FailureLayout(config))
+        self._failed = FieldReader(FailedLayout(config))
+        self._setup = QueueSetupLayout(config)
+        self._command = QueueCommandLayout(config)
+        self.slave = WriteMemory(dut, data_bytes, stall=stall, **memory)
+        self.slave.on_request = self._see
+        self.slave.on_arrival = self._arrive
+
+        pause = chance(stall)
+        self.orders = StreamSource(dut, "orders", pause=pause)
+        self.data = PacketSource(dut, "data", data_bytes, pause=pause)
+        self.setups = _CountedSource(dut, "queue_setups", pause=pause)
+        self.commands = _CountedSource(dut, "queue_commands", pause=pause)
+        self.sinks = {
+            name: _TellingSink(dut, name, tell=tell, pause=pause)
+            for name, tell in (
+                ("events", self._hear_event),
+                ("failures", self._hear_failure),
+                ("interrupts", self._hear_interrupt),
+                ("queue_errors", self._hear_queue_error),
+            )
+        }
+        dut.claim.value = 0
+        self.on_interrupt: Callable[[int], None] = lambda vector: None
+        self.broken: set[int] = set()  # which a reset does not change
+        self._clear()
+        self.claims = 0
+        cocotb.start_soon(self._watch())
+
+    def _clear(self) -> None:
+        self.queues: dict[int, CompletionQueue] = {}
+        self.sent: list[Order] = []
+        self.begun = 0
+        self.settled = 0
+        self.flush_count = 0
+        self.touched: set[int] = set()
+        self.events: list[Any] = []
+        self.failures: list[tuple[int, int]] = []
+        self.interrupts: list[int] = []
+        self.queue_errors: list[int] = []
+        self.strobes: Counter[int] = Counter()
+        self._events: deque[dict[str, int]] = deque()
+        self._failures: deque[tuple[int, int]] = deque()
+        self._interrupts: deque[tuple[int, list[MemoryWrite]]] = deque()
+        self._queue_errors: deque[int] = deque()
+        self._entries: dict[int, list[MemoryWrite]] = {}
+        self._entry_numbers: dict[MemoryWrite, int] = {}
+        self._claimed: tuple[float, int, int] | None = None
+
+    async def reset(self) -> None:
+        """Reset everything, whatever is under way."""
+        self.dut.rst.value = 1
+        self.dut.claim.value = 0
+        sources = [self.orders, self.data, self.setups, self.commands, self.slave.responses]
+        sinks = [*self.sinks.values(), self.slave.requests, self.slave.packets]
+        for _ in range(3):
+            await FallingEdge(self.dut.clk)  # when no driver is at work
+            for source in sources:
+                source.flush()
+                if isinstance(source, _CountedSource):
+                    source.offers.clear()
+            for sink in sinks:
+                sink.flush()
+            while not self.slave.packets.received.empty():
+                self.slave.packets.received.get_nowait()
+            self.slave.flush()
+            self._clear()
+        self.dut.rst.value = 0
+
+    # What goes in.
+
+    def setup(self, queue: int, model: CompletionQueue) -> None:
+        """Set ``queue`` up as ``model``, which counts from when that is taken."""
+        assert not model.address % ENTRY_BYTES
+
+        def taken() -> None:
+            self.queues[queue] = model
+            self._entries[queue] = []
+
+        self.setups.offers.append(taken)
+        self.setups.send_value(
+            pack_fields(
+                self._setup,
+                queue=queue,
+                space=model.space,
+                address=model.address | random.randrange(ENTRY_BYTES),
+                size_shift=model.size_shift,
+                vector=model.vector,
+            )
+        )
+
+    def command(self, queue: int, kind: int, consumer: int) -> None:
+        """Give a command."""
+
+        def taken() -> None:
+            model = self.queues[queue]
+            if not kind:
+                model.consume(consumer)
+            elif model.arm(consumer, solicited=kind == 2):
+                # What is in the queue is to be seen by who is interrupted.
+                self._interrupts.append((model.vector, list(self._entries[queue])))
+
+        self.commands.offers.append(taken)
+        self.commands.send_value(
+            pack_fields(self._command, queue=queue, kind=kind, consumer=consumer)
+        )
+
+    async def reset_queue_pairs(self) -> None:
+        """Tell of each that it is set up anew; that is not remembered."""
+        for queue_pair in range(SMALL["queue_pairs"]):
+            self.broken.add(queue_pair)
+            self.send(Order(queue_pair=queue_pair, event={"kind": EventKind.RESET}))
+        await self.drain()
+        self.events.clear()
+
+    def send(self, order: Order) -> None:
+        """Give an order, with its data."""
+        values: dict[str, int] = {"kind": order.kind, "queue_pair": order.queue_pair}
+        nested: list[tuple[str, dict[str, int]]] = []
+        if order.kind == WriteOrderKind.DATA:
+            nested.append(
+                (
+                    "span",
+                    {"space": order.space, "address": order.address, "length": len(order.data)},
+                )
+            )
+            self.data.send(Packet(order.data))
+        if order.completion is not None:
+            completion = order.completion
+            value = completion.immediate
+            if value is None:
+                value = completion.invalidated or 0
+            nested.append(
+                (
+                    "completion",
+                    {
+                        "valid": 1,
+                        "queue": order.queue,
+                        "queue_pair": completion.queue_pair,
+                        "handle": completion.identifier,
+                        "status": completion.status.value,
+                        "byte_length": completion.byte_length,
+                        "is_write": completion.is_write,
+                        "has_immediate": completion.immediate is not None,
+                        "has_invalidated": completion.invalidated is not None,
+                        "value": value,
+                        "source_queue_pair": completion.source_queue_pair,
+                        "solicited": completion.solicited,
+                    },
+                )
+            )
+        if order.event is not None:
+            values["last"] = 1
+            nested.append(("event", {"queue_pair": order.queue_pair, **order.event}))
+        packed = pack_fields(self._order, **values)
+        for name, fields in nested:
+            part: Any = self._order[name]
+            packed |= pack_fields(part.shape, **fields) << part.offset
+        self.sent.append(order)
+        self.orders.send_value(packed)
+
+    async def claim(self, space: int, page: int) -> None:
+        """Claim a page and wait until it is granted."""
+        self.dut.claim.value = pack_fields(_CLAIM, valid=1, space=space, page=page)
+        edge = RisingEdge(self.dut.clk)
+        await edge
+        # What is seen at this edge was begun before, what is seen later knew of the claim.
+        since = get_sim_time("step")
+        self._claimed = since, space, page
+        for _ in range(_PATIENCE):
+            await edge
+            if self.dut.claimed.value:
+                break
+        else:
+            raise AssertionError("the claim was not granted")
+        assert all(write.responded for write in self.slave.writes if write.seen <= since)
+        self.claims += 1
+
+    async def release(self) -> None:
+        """Give the claim up."""
+        self.dut.claim.value = 0
+        self._claimed = None
+        await RisingEdge(self.dut.clk)
+
+    # What comes out.
+
+    async def _watch(self) -> None:
+        edge = RisingEdge(self.dut.clk)
+        while True:
+            await edge
+            value = int(self.dut.failed.value)
+            if value & 1 and not self.dut.rst.value:
+                self.strobes[self._failed.read(value).queue_pair] += 1
+
+    def _touches_claim(self, write: MemoryWrite) -> bool:
+        if self._claimed is None:
+            return False
+        since, space, page = self._claimed
+        first, last = write.address // PAGE, (write.address + write.length - 1) // PAGE
+        return (
+            write.seen > since
+            and write.length > 0
+            and write.space == space
+            and first <= page <= last
+        )
+
+    def _see(self, write: MemoryWrite) -> None:
+        """Match a write with the next order."""
+        assert not self._touches_claim(write), f"{write} while its page is claimed"
+        self._advance()
+        order = self.sent[self.begun]
+        if order.kind == WriteOrderKind.COMPLETION and order.posted is None:
+            assert order.completion is not None
+            order.posted = self.queues[order.queue].push(order.completion)
+        posted = order.posted
+        if not write.length:
+            assert posted, "flush without an entry behind it"
+            assert write.space in self.touched, "flush of a space that nothing was written to"
+            assert write.space != posted.space, "flush of the space that the entry goes to"
+            self.touched.discard(write.space)
+            self.flush_count += 1
+            order.flushes.append(write)
+            return
+        self.begun += 1
+        order.write = write
+        if posted is None:
+            assert (write.space, write.address) == (order.space, order.address)
+            assert write.length == len(order.data)
+            self.touched.add(write.space)
+            return
+        assert (write.space, write.address) == (posted.space, posted.address)
+        assert write.length == ENTRY_BYTES
+        self._entry_numbers[write] = self.begun - 1
+        self._entries[order.queue].append(write)
+        if posted.interrupt:
+            self._interrupts.append((self.queues[order.queue].vector, [write]))
+
+    def _advance(self) -> None:
+        """Begin what writes nothing: no write shows when that happens."""
+        while self.begun < len(self.sent):
+            order = self.sent[self.begun]
+            if order.kind == WriteOrderKind.DATA:
+                return
+            if order.completion is not None:
+                model = self.queues.get(order.queue)
+                if model and not model.is_in_error:
+                    if (model.producer - model.consumer) % COUNT_MODULUS < model.size:
+                        return
+                    self._queue_errors.append(order.queue)
+                    assert model.push(order.completion) is None
+                order.is_refused = True
+            self.begun += 1
+
+    def _arrive(self, write: MemoryWrite) -> None:
+        """Look, when an entry is in memory, for all that was written before it."""
+        number = self._entry_numbers.get(write)
+        if number is None:
+            return
+        posted = self.sent[number].posted
+        assert posted
+        assert write.data == posted.data
+        for order in self.sent[:number]:
+            if order.kind == WriteOrderKind.DATA and order.write:
+                assert order.write.arrived, "an entry is there before the data it tells of"
+
+    def _settle(self) -> None:
+        """Go through the writes whose responses have come, and expect what follows."""
+        self._advance()
+        while self.settled < len(self.sent):
+            order = self.sent[self.settled]
+            for write in order.writes:
+                if not write.responded:
+                    return
+                if write.status:
+                    self._break(order.queue_pair, _REMOTE_OPERATION)
+            if self.settled == self.begun:
+                return
+            self.settled += 1
+            if order.is_refused:
+                self._break(order.queue_pair, _FLUSHED)
+            if order.write and order.kind == WriteOrderKind.DATA:
+                assert order.write.data == order.data
+            if order.event is not None:
+                self._expect(order, order.event)
+
+    def _break(self, queue_pair: int, status: int) -> None:
+        """Expect to be told of the failure, if ``queue_pair`` has not failed before."""
+        if queue_pair not in self.broken:
+            self.broken.add(queue_pair)
+            self._failures.append((queue_pair, status))
+
+    def _expect(self, order: Order, fields: dict[str, int]) -> None:
+        """Expect the event that ends with ``order``."""
+        event = {name: 0 for name in ("kind", "psn", "msn", "syndrome", "notify")}
+        event |= {"queue_pair": order.queue_pair, **fields}
+        if event["kind"] in _ANSWERS and order.queue_pair in self.broken:
+            event["kind"] = EventKind.FATAL_NAK
+            event["syndrome"] = _REMOTE_OPERATIONAL_ERROR
+        # With a write that fails, it is not set up well: the queue pair has failed anew.
+        is_bad = order.is_refused or bool(order.write and order.write.status)
+        if event["kind"] == EventKind.RESET and not is_bad:
+            self.broken.discard(order.queue_pair)
+        if event["kind"] or event["notify"]:
+            self._events.append(event)
+
+    def _hear_event(self, value: int) -> None:
+        self._settle()
+        event = vars(self._event.read(value))
+        assert self._events, f"{event} before its writes have been done"
+        assert event == self._events.popleft()
+        self.events.append(event)
+
+    def _hear_failure(self, value: int) -> None:
+        self._settle()
+        failure = self._failure.read(value)
+        assert self._failures, f"{failure} of nothing"
+        assert (failure.queue_pair, failure.status) == self._failures.popleft()
+        self.failures.append((failure.queue_pair, failure.status))
+
+    def _hear_interrupt(self, vector: int) -> None:
+        assert self._interrupts, f"interrupt {vector} for nothing"
+        expected, writes = self._interrupts.popleft()
+        assert vector == expected
+        assert all(write.responded for write in writes), "interrupt before the entry is written"
+        self.interrupts.append(vector)
+        self.on_interrupt(vector)
+
+    def _hear_queue_error(self, queue: int) -> None:
+        self.queue_errors.append(queue)
+
+    async def drain(self) -> None:
+        """Wait until all has been done, and see that nothing is missing or too much."""
+        edge = RisingEdge(self.dut.clk)
+        sources = (self.orders, self.data, self.setups, self.commands)
+        for _ in range(_PATIENCE):
+            await edge
+            if all(source.idle for source in sources) and self.slave.idle:
+                break
+        else:
+            raise AssertionError(f"{self.begun} of {len(self.sent)} orders were begun")
+        for _ in range(_SILENCE):
+            await edge
+        assert self.slave.idle
+        self._settle()
+        assert self.settled == len(self.sent)
+        assert not self._events
+        assert not self._failures
+        assert not self._interrupts
+        assert self.queue_errors == list(self._queue_errors)
+        assert self.strobes == Counter(queue_pair for queue_pair, _ in self.failures)

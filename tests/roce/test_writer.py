@@ -1,0 +1,18 @@
+"""Writer: its cocotb testbench, at the narrowest and the widest beats."""
+
+import pytest
+
+from hdl.roce.writer import Writer
+from tb.roce.sizes import small
+from tb.simulate import simulate
+
+
+@pytest.mark.parametrize("data_bytes", [8, 128])
+def test_writer(data_bytes, run_dir):
+    simulate(
+        Writer(config=small(data_bytes)),
+        name="writer",
+        testbench="tb.roce.writer_tb",
+        run_dir=run_dir,
+        env={"DATA_BYTES": data_bytes},
+    )
