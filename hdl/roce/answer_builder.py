@@ -13,6 +13,7 @@ from .answer_templates import AddressLayout, IdentityLayout
 from .config import RoceConfig
 from .icrc_insert import IcrcInsert, UnsealedLayout
 from .layouts import AnswerLayout
+from .merge import Merge
 
 __all__ = ["AnswerBuilder"]
 
@@ -27,7 +28,8 @@ class AnswerBuilder(wiring.Component):
 
     ``prompt`` and ``reads`` take turns where both have an answer. One of ``reads`` with data has
     one when its first beat of data is here: memory that takes its time holds up no acknowledgement,
-    but for a packet whose data has begun.
+    but for a packet whose data has begun. It waits while ``prompt`` offers an answer of its queue
+    pair: that was there before, or is a CNP, and goes first.
 
     Frames shorter than 60 bytes are not padded. If the last beat of data has ``error``, the frame
     has it too, with an inverted ICRC.
@@ -46,16 +48,17 @@ class AnswerBuilder(wiring.Component):
     Attributes
     ----------
     latency : int
-        Cycles from ``prompt`` to ``o``: 8 at 8 bytes a beat, 16 at 128.
+        Cycles from ``prompt`` to ``o``: 9 at 8 bytes a beat, 17 at 128.
 
     Members
     -------
-    prompt : In(stream.Signature(AnswerLayout(config)))
-        Acknowledgements, CNPs, acknowledgements of atomic operations. ``prompt.ready`` depends
-        combinationally on ``o.ready``, ``reads`` and registers.
+    prompt : In(stream.Signature(AnswerLayout(config))).array(2)
+        Acknowledgements, CNPs, acknowledgements of atomic operations, of two who answer, in turns.
+        ``prompt[*].ready`` depends combinationally on ``o.ready``, ``reads`` and
+        ``prompt[*].valid``.
     reads : In(stream.Signature(AnswerLayout(config)))
         READ responses, and NAKs in place of them. ``reads.ready`` depends combinationally on
-        ``o.ready``, ``prompt.valid`` and ``reads`` itself.
+        ``o.ready``, ``prompt`` and ``reads`` itself.
     data : In(PacketSignature(data_bytes))
         For each answer of ``reads`` with bytes, a packet of as many; ``keep`` is not looked at.
         ``data.ready`` is a register.
@@ -69,7 +72,7 @@ class AnswerBuilder(wiring.Component):
         Pulse, registered: an answer of ``reads`` has got its place in the order of packets.
     """
 
-    prompt: stream.Interface
+    prompt: list[stream.Interface]
     reads: stream.Interface
     data: stream.Interface
     addresses: stream.Interface
@@ -81,12 +84,12 @@ class AnswerBuilder(wiring.Component):
         self.config = config
         self.headers = AnswerHeaders(config=config)
         self.seal = IcrcInsert(data_bytes=config.data_bytes)
-        self.latency = 1 + self.headers.wait_cycles + 2 + self.seal.latency
+        self.latency = 2 + self.headers.wait_cycles + 2 + self.seal.latency
         queue_pair = config.bits("queue_pairs")
         write = StructLayout({"queue_pair": queue_pair, "row": AddressLayout()})
         super().__init__(
             {
-                "prompt": In(stream.Signature(AnswerLayout(config))),
+                "prompt": In(stream.Signature(AnswerLayout(config))).array(2),
                 "reads": In(stream.Signature(AnswerLayout(config))),
                 "data": In(PacketSignature(config.data_bytes)),
                 "addresses": In(stream.Signature(write)),
@@ -116,7 +119,10 @@ class AnswerBuilder(wiring.Component):
 
     def _choose(self, m: Module, headers: AnswerHeaders, data_queue: Queue) -> None:
         """Next answer."""
-        prompt: Any = self.prompt.p
+        m.submodules.merge = merge = Merge(shape=AnswerLayout(self.config), input_count=2)
+        for port, inner in zip(self.prompt, merge.i, strict=True):
+            wiring.connect(m, wiring.flipped(port), inner)
+        prompt: Any = merge.o.p
         reads: Any = self.reads.p
 
         # Packets of data whose first beat is here and whose answer has not been chosen; each has a
@@ -143,17 +149,25 @@ class AnswerBuilder(wiring.Component):
             m.d.sync += begun.eq(begun - 1)
 
         has_bytes = Signal()
+        # What is on its way when a READ is issued is in one of these places when its response comes.
+        is_behind = Signal()
         reads_waits = Signal()
         prompt_was_last = Signal()
         takes_reads = Signal()
         chosen: Any = headers.i.p
         m.d.comb += [
             has_bytes.eq(reads.payload_bytes != 0),
-            reads_waits.eq(self.reads.valid & (~has_bytes | (begun != 0))),
-            takes_reads.eq(reads_waits & (prompt_was_last | ~self.prompt.valid)),
-            headers.i.valid.eq(reads_waits | self.prompt.valid),
+            is_behind.eq(
+                Cat(
+                    waiting.valid & (waiting.p.queue_pair == reads.queue_pair)
+                    for waiting in (*self.prompt, merge.o)
+                ).any()
+            ),
+            reads_waits.eq(self.reads.valid & (~has_bytes | (begun != 0)) & ~is_behind),
+            takes_reads.eq(reads_waits & (prompt_was_last | ~merge.o.valid)),
+            headers.i.valid.eq(reads_waits | merge.o.valid),
             self.reads.ready.eq(headers.i.ready & takes_reads),
-            self.prompt.ready.eq(headers.i.ready & ~takes_reads),
+            merge.o.ready.eq(headers.i.ready & ~takes_reads),
             takes_data.eq(self.reads.ready & has_bytes),
             chosen.kind.eq(Mux(takes_reads, reads.kind, prompt.kind)),
             chosen.queue_pair.eq(Mux(takes_reads, reads.queue_pair, prompt.queue_pair)),

@@ -235,6 +235,7 @@ class AnswerScheduler(wiring.Component):
         job: Any = ring.job
         m.d.comb += [
             segment.place.eq(job.place),
+            segment.again.eq(job.again),
             segment.answer.kind.eq(AnswerKind.READ_RESPONSE),
             segment.answer.queue_pair.eq(row.queue_pair),
             segment.answer.psn.eq(job.psn),

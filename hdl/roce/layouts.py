@@ -256,7 +256,7 @@ class ActionLayout(data.StructLayout):
     Fields
     ------
     kind : ActionKind
-        With no payload bytes, WRITE and SCATTER write nothing.
+        With no payload bytes, WRITE and SCATTER write nothing but a datagram's IP header.
     has_packet : 1 bit
         There are beats; without it this comes from inside (a flush, a command).
     queue_pair : config.bits("queue_pairs") bits
@@ -363,6 +363,8 @@ class JobLayout(data.StructLayout):
     Fields
     ------
     kind : JobKind
+    again : 1 bit
+        It was asked before: a READ whose key is no more is dropped then, not refused.
     psn : 24 bits
         Of the first response.
     msn : 24 bits
@@ -381,6 +383,7 @@ class JobLayout(data.StructLayout):
         super().__init__(
             {
                 "kind": JobKind,
+                "again": 1,
                 "psn": 24,
                 "msn": 24,
                 "mtu_shift": 4,
@@ -424,12 +427,14 @@ class ReadSegmentLayout(data.StructLayout):
     Fields
     ------
     place : PlaceLayout(config)
+    again : 1 bit
+        Its READ was asked before.
     answer : AnswerLayout(config)
         READ_RESPONSE; ``payload_bytes`` of the place are to be read, perhaps none.
     """
 
     def __init__(self, config: RoceConfig):
-        super().__init__({"place": PlaceLayout(config), "answer": AnswerLayout(config)})
+        super().__init__({"place": PlaceLayout(config), "again": 1, "answer": AnswerLayout(config)})
 
 
 class AtomicLayout(data.StructLayout):

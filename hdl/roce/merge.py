@@ -7,6 +7,9 @@ from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..bits import RoundRobinPicker
+from ..bits.picker import select_one_hot
+
 __all__ = ["Merge"]
 
 
@@ -57,28 +60,21 @@ class Merge(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        count = self.input_count
-        served = Signal(range(count))
-        winner = Signal(range(count))
-        with m.Switch(served):
-            for last in range(count):
-                with m.Case(last):
-                    for distance in reversed(range(1, count + 1)):
-                        number = (last + distance) % count
-                        with m.If(self.i[number].valid):
-                            m.d.comb += winner.eq(number)
+        m.submodules.picker = picker = RoundRobinPicker(request_count=self.input_count)
         payload: Any = Signal(self.shape, reset_less=True)
-        m.d.comb += self.o.payload.eq(payload)
-        with m.If(self.o.ready | ~self.o.valid):
-            m.d.sync += self.o.valid.eq(0)
-            with m.Switch(winner):
-                for number, port in enumerate(self.i):
-                    with m.Case(number):
-                        m.d.comb += port.ready.eq(1)
-                        with m.If(port.valid):
-                            m.d.sync += [
-                                self.o.valid.eq(1),
-                                payload.eq(port.payload),
-                                served.eq(number),
-                            ]
+        m.d.comb += [
+            picker.requests.eq(Cat(port.valid for port in self.i)),
+            picker.take.eq(self.o.ready | ~self.o.valid),
+            Cat(port.ready for port in self.i).eq(
+                picker.grant & picker.take.replicate(self.input_count)
+            ),
+            self.o.payload.eq(payload),
+        ]
+        with m.If(picker.take):
+            m.d.sync += [
+                self.o.valid.eq(picker.granted),
+                Value.cast(payload).eq(
+                    select_one_hot(picker.grant, [port.payload for port in self.i])
+                ),
+            ]
         return m

@@ -204,7 +204,7 @@ class Mover(wiring.Component):
                 | (
                     action.has_packet
                     & (action.kind == ActionKind.SCATTER)
-                    & (action.payload_bytes != 0)
+                    & (action.is_datagram | (action.payload_bytes != 0))
                 )
             ),
             crosses.eq(found.first.length != action.payload_bytes),

@@ -379,6 +379,7 @@ class Protocol(wiring.Component):
             job.queue_pair.eq(task.queue_pair),
             job.slot.eq((verdict.state.tail - 1)[: len(job.slot)]),
             job.job.kind.eq(verdict.job_kind),
+            job.job.again.eq(verdict.again),
             job.job.psn.eq(request.psn),
             job.job.msn.eq(verdict.state.msn),
             job.job.mtu_shift.eq(context.mtu_shift),

@@ -47,7 +47,10 @@ class ReadEngine(wiring.Component):
     read, and what comes is one packet of ``data``. Everything leaves in the order of the segments.
 
     Where something fails, the queue pair is told to ``failures`` and ``drop``, and answered with
-    one NAK. If the translation is refused, that NAK (0x62) stands in place of the segment's answer.
+    one NAK. If the translation is refused, that NAK (0x62) stands in place of the segment's answer;
+    but a segment of a READ that was asked ``again`` gives only ``sent`` then: that its answer was
+    lost on the way, or that the network repeats, must not end a queue pair whose key was rightly
+    taken away since.
     If memory fails, the answer and the data have left already: the packet then ends with ``error``,
     and the NAK (0x63, of the segment's PSN) comes behind it, so that this segment has two answers.
     What the queue pair has behind that, to its next READ's first segment, gives neither answer nor
@@ -122,13 +125,14 @@ class ReadEngine(wiring.Component):
         )
         answer = AnswerLayout(config)
         row = data.StructLayout({name: answer[name].shape for name in _ROW_FIELDS})
-        self._parked_layout = data.StructLayout({"row": row, "has_bytes": 1})
+        self._parked_layout = data.StructLayout({"row": row, "again": 1, "has_bytes": 1})
         self._found_layout = data.StructLayout(
             {"ok": 1, "two": 1, "spans": data.ArrayLayout(SpanLayout(), 2)}
         )
-        # Fate of a segment: `has_data` if it was read, of `two` spans; `refused`; else no bytes.
+        # Fate of a segment: `has_data` if it was read, of `two` spans; `refused`, or `lapsed` if it
+        # was so in silence; else no bytes.
         self._pending_layout = data.StructLayout(
-            {"row": row, "has_data": 1, "two": 1, "refused": 1}
+            {"row": row, "has_data": 1, "two": 1, "refused": 1, "lapsed": 1}
         )
 
         # `is_silent`: there is no answer; `is_extra`: its segment had one before.
@@ -179,6 +183,7 @@ class ReadEngine(wiring.Component):
             self.segments.ready.eq(parked.ready & can_ask),
             parked.valid.eq(self.segments.valid & can_ask),
             parked.p.has_bytes.eq(has_bytes),
+            parked.p.again.eq(segment.again),
             *(parked.p.row[name].eq(segment.answer[name]) for name in _ROW_FIELDS),
             found.valid.eq(response.valid),
             found.p.ok.eq(response.p.ok),
@@ -220,7 +225,8 @@ class ReadEngine(wiring.Component):
             pending.p.row.eq(parked.p.row),
             pending.p.has_data.eq(has_data),
             pending.p.two.eq(found.p.two),
-            pending.p.refused.eq(parked.p.has_bytes & ~found.p.ok),
+            pending.p.refused.eq(parked.p.has_bytes & ~found.p.ok & ~parked.p.again),
+            pending.p.lapsed.eq(parked.p.has_bytes & ~found.p.ok & parked.p.again),
             reads.eq(
                 request_free & (is_second | (parked.valid & found.valid & has_data & pending.ready))
             ),
@@ -281,7 +287,7 @@ class ReadEngine(wiring.Component):
             rows.valid.eq(pending.valid & Mux(is_nak, ~failures.valid, ~is_answered)),
             rows.p.row.eq(row),
             rows.p.is_nak.eq(is_nak),
-            rows.p.is_silent.eq(is_ignored),
+            rows.p.is_silent.eq(is_ignored | head.lapsed),
             rows.p.is_extra.eq(is_damaged),
             taken.eq(rows.valid & rows.ready),
         ]

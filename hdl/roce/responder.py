@@ -157,7 +157,6 @@ class Responder(wiring.Component):
         m.submodules.builder = builder = self.builder
         m.submodules.failures = failures = Merge(shape=FailureLayout(config), input_count=3)
         m.submodules.lost = lost = Merge(shape=FailureLayout(config), input_count=2)
-        m.submodules.prompt = prompt = Merge(shape=scheduler.prompt.payload.shape(), input_count=2)
 
         def link(source, sink):
             wiring.connect(m, source, sink)
@@ -181,9 +180,8 @@ class Responder(wiring.Component):
         link(read_engine.data, builder.data)
         link(atomic_unit.reads, wiring.flipped(own.atomic_reads))
         link(atomic_unit.writes, wiring.flipped(own.atomic_writes))
-        link(scheduler.prompt, prompt.i[0])
-        link(atomic_unit.answers, prompt.i[1])
-        link(prompt.o, builder.prompt)
+        link(scheduler.prompt, builder.prompt[0])
+        link(atomic_unit.answers, builder.prompt[1])
         link(builder.o, wiring.flipped(own.o))
 
         # Places.

@@ -32,7 +32,7 @@ class ScatterRowLayout(data.StructLayout):
 
 
 class ScatterJobLayout(data.StructLayout):
-    """A packet to share out; fields as in ``ActionLayout``, ``payload_bytes`` is not 0."""
+    """A packet to share out; fields as in ``ActionLayout``. Only a datagram may have no payload."""
 
     def __init__(self, config: RoceConfig):
         super().__init__(
@@ -163,6 +163,7 @@ class ScatterWalk(wiring.Component):
         at = Signal(PAYLOAD_BITS, reset_less=True)
         passes = Signal()  # bytes of the list that stay as they are
         is_header = Signal()
+        is_bare = Signal()  # there is no payload behind the header
 
         ended = Signal()
         difference = Signal(PAYLOAD_BITS + 1)
@@ -181,7 +182,7 @@ class ScatterWalk(wiring.Component):
             ),
             ends_entry.eq(~is_large & ~difference[-1]),
             ends_part.eq(is_large | difference[-1] | (difference == 0)),
-            ends_packet.eq(ends_part & ~passes & ~is_header),
+            ends_packet.eq(ends_part & ~passes & (~is_header | is_bare)),
             shows.eq(place_valid & ~passes & (is_large | place.length[:PAYLOAD_BITS].any())),
             steps.eq(walks & ~ended & place_valid & (~shows | self.o.ready)),
             self.o.valid.eq(walks & (ended | shows)),
@@ -223,6 +224,7 @@ class ScatterWalk(wiring.Component):
                     fetch.eq(Mux(job.begins, 0, resumed.entry)),
                     passes.eq(job.is_datagram & ~job.v6),
                     is_header.eq(job.is_datagram & job.v6),
+                    is_bare.eq(job.payload_bytes == 0),
                 ]
                 m.next = "WALK"
             with m.State("WALK"):

@@ -105,7 +105,7 @@ class MoverModel:
         if action.invalidate and not self.table.invalidate(action.place):
             self._fail(action, done, REMOTE_ACCESS)
             return done
-        if action.packet is None or not action.payload_bytes:
+        if action.packet is None or not (action.payload_bytes or action.is_datagram):
             return done
         payload = action.packet[action.payload_offset :][: action.payload_bytes]
         if action.kind == "write" and not action.invalidate:
@@ -129,7 +129,8 @@ class MoverModel:
             header = action.packet[action.ip_offset :][:size]
             self._fill(action, done, position + _HEADER_BYTES - size, header)
             position += _HEADER_BYTES
-        self._fill(action, done, position, payload)
+        if payload:
+            self._fill(action, done, position, payload)
         self._positions[action.queue_pair] = position + len(payload)
 
     def _fill(self, action: Action, done: Done, position: int, content: bytes) -> None:

@@ -23,6 +23,8 @@ class Segment:
         The place is no more.
     failed : bool
         Memory failed.
+    again : bool
+        Its READ was asked before.
     """
 
     queue_pair: int
@@ -34,6 +36,7 @@ class Segment:
     data: bytes
     refused: bool = False
     failed: bool = False
+    again: bool = False
 
 
 @dataclass
@@ -80,6 +83,8 @@ def read_segments(segments: Iterable[Segment]) -> ReadOutcome:
             if not segment.first:
                 continue
             failed = None
+        if segment.data and segment.refused and segment.again:
+            continue
         if segment.data and segment.refused:
             answer(segment, _ACCESS_NAK)
             outcome.failures.append((number, "access"))

@@ -223,6 +223,7 @@ class Bench:
         ends = answer["first"] + 2 * answer["last"]
         packet = (answer["psn"], segment["place"]["linear"], answer["payload_bytes"], ends)
         about = {"place": {**segment["place"], "linear": 0}, "msn": answer["msn"]}
+        about["again"] = segment["again"]
         self.packets.append((pair, self.cycle))
         self.offered_packets.append((pair, self.watches[pair].segment(packet, about)))
 

@@ -4,6 +4,7 @@ import json
 import os
 import random
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import cocotb
@@ -128,6 +129,7 @@ class Bench:
 
     dut: Any
     prompt: StreamSource
+    other: StreamSource
     reads: StreamSource
     data: PacketSource
     addresses: StreamSource
@@ -177,11 +179,13 @@ class Bench:
         assert self.sink.received.empty()
         assert self.sent == self.given
 
-    async def merged(self, prompt: list[Answer], reads: list[Answer]) -> list[int]:
+    async def merged(
+        self, prompt: list[Answer], reads: list[Answer], *others: list[Answer]
+    ) -> list[int]:
         """Exactly these packets leave, each list in order; which of them each one is."""
         order = []
-        waiting = [list(prompt), list(reads)]
-        for _ in range(len(prompt) + len(reads)):
+        waiting = [list(prompt), list(reads), *(list(some) for some in others)]
+        for _ in range(sum(len(some) for some in waiting)):
             found = await self.sink.received.get()
             fits = [bool(some) and self.expected(some[0]) == found for some in waiting]
             assert any(fits), f"packet {len(order)} is neither {[some[:1] for some in waiting]}"
@@ -198,7 +202,8 @@ async def attach(dut, *, prompt=0.0, reads=0.0, data=0.0, sink=0.0) -> Bench:
     dut.identity.value = IdentityLayout().const(IDENTITY).as_bits()
     bench = Bench(
         dut,
-        StreamSource(dut, "prompt", pause=chance(prompt)),
+        StreamSource(dut, "prompt__0", pause=chance(prompt)),
+        StreamSource(dut, "prompt__1", pause=chance(prompt)),
         StreamSource(dut, "reads", pause=chance(reads)),
         PacketSource(dut, "data", DATA_BYTES, pause=chance(data)),
         StreamSource(dut, "addresses"),
@@ -289,16 +294,46 @@ async def answers_pass_under_stalls(dut, prompt, reads, data, sink):
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def both_streams_take_turns(dut):
-    """With both streams backlogged, packets alternate."""
+    """With both streams backlogged, packets of different queue pairs alternate."""
     bench = await attach(dut)
-    acknowledgements = [random_answer(AnswerKind.ACKNOWLEDGE) for _ in range(20)]
-    responses = [random_answer(AnswerKind.READ_RESPONSE, 64) for _ in range(20)]
+    acknowledgements = [random_answer(AnswerKind.ACKNOWLEDGE, queue_pair=0) for _ in range(20)]
+    responses = [random_answer(AnswerKind.READ_RESPONSE, 64, queue_pair=3) for _ in range(20)]
     bench.send(*acknowledgements, *responses)
     order = await bench.merged(acknowledgements, responses)
     # Before the first data are here, acknowledgements go on.
     begin = order.index(1)
     assert begin <= 6
     assert order[begin : begin + 26] == [1, 0] * 13
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(own=[0, 1, 2])
+async def a_response_passes_no_answer_of_its_queue_pair(dut, own):
+    """Of a queue pair whose answers wait on one input or both, a response leaves behind them."""
+    bench = await attach(dut)
+    bench.sink.pause = lambda: True
+    lanes = [
+        [random_answer(random.choice(PROMPT), queue_pair=3 if own in (lane, 2) else lane)] * 10
+        for lane in range(2)
+    ]
+    lanes = [[replace(one, psn=n) for n, one in enumerate(lane)] for lane in lanes]
+    for source, lane in zip((bench.prompt, bench.other), lanes, strict=True):
+        for answer in lane:
+            source.send_value(answer.value)
+    await ClockCycles(dut.clk, 300)
+    responses = [
+        random_answer(AnswerKind.READ_RESPONSE, 5, queue_pair=queue_pair) for queue_pair in (2, 3)
+    ]
+    bench.send(*responses)
+    await ClockCycles(dut.clk, 10)
+    bench.sink.pause = chance(0)
+    order = await bench.merged(lanes[0], responses, lanes[1])
+    others, own_response = (n for n, stream in enumerate(order) if stream == 1)
+    last = max(n for n, stream in enumerate(order) if stream != 1 and own in (stream // 2, 2))
+    assert others < last < own_response, order
+    # The two inputs take turns.
+    lanes_alone = [stream for stream in order if stream != 1]
+    assert all(a != b for a, b in pairwise(lanes_alone)), order
 
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
@@ -386,7 +421,9 @@ async def reset_in_mid_packet_forgets_it(dut, cycles):
     answers += [random_answer(kind) for kind in PROMPT]
     bench.send(*answers)
     await ClockCycles(dut.clk, cycles)
-    await reset(dut, bench.prompt, bench.reads, bench.data, bench.addresses, bench.sink)
+    await reset(
+        dut, bench.prompt, bench.other, bench.reads, bench.data, bench.addresses, bench.sink
+    )
     bench.sent.clear()
     bench.given.clear()
     answers = [random_answer(AnswerKind.READ_RESPONSE, size) for size in (5, 0, 70)]

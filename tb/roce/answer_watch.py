@@ -128,6 +128,7 @@ class QueuePairWatch:
                 and job.wanted[job.issued] == packet
                 and {**job.fields["place"], "linear": 0} == about["place"]
                 and job.fields["msn"] == about["msn"]
+                and job.fields["again"] == about["again"]
             )
         )
         job.issued += 1

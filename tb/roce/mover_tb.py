@@ -165,8 +165,10 @@ class Traffic(MoverBench):
                 "is_datagram": True,
                 "v6": random.random() < 0.5,
                 "ip_offset": 14 - 4 * random.randint(0, 1),
-                "handle": self.receive_request(40 + size, lie=lie),
             }
+            if random.random() < 0.2:
+                size = 0
+            changes["handle"] = self.receive_request(40 + size, lie=lie)
             # It ends what it begins, and what was under way is forgotten.
             self.under_way.pop(queue_pair, None)
         elif queue_pair in self.under_way:

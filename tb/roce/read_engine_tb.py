@@ -169,7 +169,8 @@ def pack_segment(segment: Segment, key: int, linear: int) -> int:
         payload_bytes=len(segment.data),
         original=random.getrandbits(64),
     )
-    return pack_fields(_SEGMENT, place=pack_fields(_PLACE, key=key, linear=linear), answer=answer)
+    place = pack_fields(_PLACE, key=key, linear=linear)
+    return pack_fields(_SEGMENT, place=place, again=segment.again, answer=answer)
 
 
 def read_answer(value: int) -> tuple[bool, int, int, int, int, bool, bool, int]:
@@ -210,7 +211,8 @@ def random_job() -> Job:
         for _ in range(random.choice([0, 1, 1, 2]))
     ]
     fate = random.random()
-    return job(*lengths, refused=fate < 0.1, failed=0.1 <= fate < 0.2)
+    again = random.random() < 0.4
+    return job(*lengths, refused=fate < 0.15, failed=0.15 <= fate < 0.25, again=again)
 
 
 def beats(jobs: list[Job]) -> int:

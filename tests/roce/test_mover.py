@@ -45,6 +45,8 @@ def test_model_writes_scatters_and_fails():
     assert done.spans == [Span(0, 120, 10), Span(1, 300, 10), Span(1, 310, 4)]
     assert done.written[0, 120] == 0
     assert done.written[1, 313] == 53
+    done = model.act(replace(datagram, payload_bytes=0))
+    assert done.spans == [Span(0, 120, 10), Span(1, 300, 10)]
     done = model.act(replace(datagram, payload_bytes=6, completion=DONE))
     assert (done.failure, done.event) == (1, replace(EVENT, kind=4, syndrome=0x63))
     assert done.completion == replace(DONE, status=1)
