@@ -149,7 +149,7 @@ class AnswerBuilder(wiring.Component):
             m.d.sync += begun.eq(begun - 1)
 
         has_bytes = Signal()
-        # What is on its way when a READ is issued is in one of these places when its response comes.
+        # What was on its way when a READ was issued is in one of these when its response comes.
         is_behind = Signal()
         reads_waits = Signal()
         prompt_was_last = Signal()

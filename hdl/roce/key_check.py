@@ -14,6 +14,10 @@ from .layouts import PLACE_BITS, PlaceLayout, RequestLayout
 
 __all__ = ["CheckedLayout", "KeyCheck", "KeyLayout", "KeyVerdictLayout"]
 
+#: Bits of an address, or of a place, in the low half; bits of a place above it.
+_HALF = 32
+_HIGH = PLACE_BITS - _HALF
+
 
 class KeyLayout(data.StructLayout):
     """Row of the key table: a region, or a window of type 2B.
@@ -105,7 +109,8 @@ class KeyCheck(wiring.Component):
     Latency is 4 cycles. Throughput is 1 request per cycle.
 
     Cycle by cycle: 0 the row's address; 1 the row, the key's low byte, address minus base; 2 place
-    and end; 3 is the end inside; then the output.
+    and end; 3 is the end inside; then the output. Sums are made in halves, the low one's carry goes
+    into the high one a cycle later: no carry goes further than 32 bits in a cycle.
 
     Specification: IBTA Architecture Specification volume 1, 10.6 (memory management).
 
@@ -175,12 +180,25 @@ class KeyCheck(wiring.Component):
         high = requests[0].key[8 + key_bits :]
 
         found_2 = Signal(reset_less=True)
-        first_2 = Signal(65, reset_less=True)  # address minus base; bit 64 says less than base
-        inside_3 = Signal(reset_less=True)
-        end_3 = Signal(PLACE_BITS + 1, reset_less=True)
+        # Address minus base, whose top bit says less than base; the high half with and without a
+        # borrow of the low one.
+        low_2 = Signal(_HALF + 1, reset_less=True)
+        high_2 = Signal(_HALF + 1, reset_less=True)
+        borrowed_2 = Signal(_HALF + 1, reset_less=True)
+        high_3 = Signal(_HALF + 1, reset_less=True)
+        # Low halves of place and end, with their carries.
+        place_3 = Signal(_HALF + 1, reset_less=True)
+        end_3 = Signal(_HALF + 1, reset_less=True)
+        end_high = Signal(_HIGH + 1)
+        length_high = Signal(_HIGH)
         length_3 = Signal(len(row.length), reset_less=True)
         verdict_3: Any = Signal(KeyVerdictLayout(config), reset_less=True)
         verdict_4: Any = Signal(KeyVerdictLayout(config), reset_less=True)
+        address = requests[0].address
+        m.d.comb += [
+            end_high.eq(high_3[:_HIGH] + end_3[_HALF]),
+            length_high.eq(length_3[_HALF:]),
+        ]
         with m.If(move):
             m.d.sync += [
                 Cat(valid).eq(Cat(self.i.valid, *valid[:3])),
@@ -189,24 +207,33 @@ class KeyCheck(wiring.Component):
                 # 1
                 row_2.eq(row),
                 found_2.eq(row.valid & (row.variant == requests[0].key[:8]) & ~high.any()),
-                first_2.eq(requests[0].address - row.base),
+                low_2.eq(address[:_HALF] - row.base[:_HALF]),
+                high_2.eq(address[_HALF:] - row.base[_HALF:]),
+                borrowed_2.eq(address[_HALF:] + Cat(~row.base[_HALF:], 1)),
                 # 2
-                inside_3.eq(~first_2[PLACE_BITS:].any()),
-                end_3.eq(first_2[:PLACE_BITS] + requests[1].length),
+                high_3.eq(Mux(low_2[_HALF], borrowed_2, high_2)),
+                place_3.eq(low_2[:_HALF] + row_2.offset),
+                end_3.eq(low_2[:_HALF] + requests[1].length),
                 length_3.eq(row_2.length),
                 verdict_3.found.eq(found_2),
                 verdict_3.domain.eq(row_2.domain),
                 verdict_3.rights.eq(row_2.rights),
                 verdict_3.is_window.eq(row_2.is_window),
                 verdict_3.window_queue_pair.eq(row_2.window_queue_pair),
-                verdict_3.place.linear.eq(first_2[:PLACE_BITS] + row_2.offset),
                 verdict_3.place.key.eq(requests[1].key[8:]),
                 verdict_3.place.variant.eq(requests[1].key[:8]),
                 verdict_3.place.page_row.eq(row_2.page_row),
                 verdict_3.place.page_shift.eq(row_2.page_shift),
                 # 3
                 verdict_4.eq(verdict_3),
-                verdict_4.inside.eq(inside_3 & (end_3 <= length_3)),
+                verdict_4.place.linear.eq(Cat(place_3[:_HALF], high_3[:_HIGH] + place_3[_HALF])),
+                verdict_4.inside.eq(
+                    ~high_3[_HIGH:].any()
+                    & (
+                        (end_high < length_high)
+                        | ((end_high == length_high) & (end_3[:_HALF] <= length_3[:_HALF]))
+                    )
+                ),
             ]
         m.d.comb += [
             self.o.valid.eq(valid[-1]),
