@@ -112,6 +112,10 @@ class KeyCheck(wiring.Component):
     and end; 3 is the end inside; then the output. Sums are made in halves, the low one's carry goes
     into the high one a cycle later: no carry goes further than 32 bits in a cycle.
 
+    What waits at the output lets the stages before it move while the last of them is empty: so
+    requests that come every second cycle leave every second cycle, in whichever of the two
+    who takes them looks.
+
     Specification: IBTA Architecture Specification volume 1, 10.6 (memory management).
 
     Parameters
@@ -142,7 +146,33 @@ class KeyCheck(wiring.Component):
                 "keys": In(stream.Signature(written)),
             }
         )
-        self.row = Signal(KeyLayout(config))
+        # What stages hold, and whether 1 to 3 move, and the output does; proofs look at it.
+        row = KeyLayout(config)
+        halves = {"high": _HALF + 1, "borrowed": _HALF + 1, "low": _HALF + 1}
+        self.row = Signal(row)
+        self.valid = [Signal(name=f"valid_{n}") for n in (1, 2, 3, 4)]
+        self.requests: list[Any] = [
+            Signal(RequestLayout(), name=f"request_{n}", reset_less=True) for n in (1, 2, 3, 4)
+        ]
+        # Address minus base, whose top bit says less than base; its high half also with what the
+        # low one borrows.
+        layout = data.StructLayout({"row": row, "found": 1, **halves})
+        self.stage_2: Any = Signal(layout, reset_less=True)
+        # The high half, and with their carries the low halves of place and end.
+        verdict = KeyVerdictLayout(config)
+        layout = data.StructLayout(
+            {
+                "verdict": verdict,
+                "high": _HALF + 1,
+                "place": _HALF + 1,
+                "end": _HALF + 1,
+                "length": row["length"].shape,
+            }
+        )
+        self.stage_3: Any = Signal(layout, reset_less=True)
+        self.verdict: Any = Signal(verdict, reset_less=True)
+        self.moves = Signal()
+        self.leaves = Signal()
 
     def elaborate(self, platform):
         m = Module()
@@ -157,87 +187,80 @@ class KeyCheck(wiring.Component):
             bypass=False,
             block=True,
         )
+        valid, requests = self.valid, self.requests
         m.d.comb += [
             rows.write_lanes.eq(self.keys.valid),
             rows.write_address.eq(self.keys.p.key),
             rows.write_data.eq(self.keys.p.row),
             self.keys.ready.eq(1),
-        ]
-
-        move = Signal()
-        m.d.comb += [move.eq(self.o.ready | ~self.o.valid), self.i.ready.eq(move)]
-        m.d.comb += [
-            rows.read_en.eq(move),
+            self.leaves.eq(self.o.ready | ~self.o.valid),
+            self.moves.eq(self.leaves | ~valid[2]),
+            self.i.ready.eq(self.moves),
+            rows.read_en.eq(self.moves),
             rows.read_address.eq(self.i.p.key[8 : 8 + key_bits]),
+            self.row.eq(rows.read_data),
+            self.o.valid.eq(valid[3]),
+            self.o.p.request.eq(requests[3]),
+            self.o.p.key.eq(self.verdict),
         ]
-        valid = [Signal(name=f"valid_{n}") for n in (1, 2, 3, 4)]
-        requests: list[Any] = [
-            Signal(RequestLayout(), name=f"request_{n}", reset_less=True) for n in (1, 2, 3, 4)
-        ]
-        row: Any = self.row
-        row_2: Any = Signal(KeyLayout(config), reset_less=True)
-        m.d.comb += row.eq(rows.read_data)
-        high = requests[0].key[8 + key_bits :]
-
-        found_2 = Signal(reset_less=True)
-        # Address minus base, whose top bit says less than base; the high half with and without a
-        # borrow of the low one.
-        low_2 = Signal(_HALF + 1, reset_less=True)
-        high_2 = Signal(_HALF + 1, reset_less=True)
-        borrowed_2 = Signal(_HALF + 1, reset_less=True)
-        high_3 = Signal(_HALF + 1, reset_less=True)
-        # Low halves of place and end, with their carries.
-        place_3 = Signal(_HALF + 1, reset_less=True)
-        end_3 = Signal(_HALF + 1, reset_less=True)
-        end_high = Signal(_HIGH + 1)
-        length_high = Signal(_HIGH)
-        length_3 = Signal(len(row.length), reset_less=True)
-        verdict_3: Any = Signal(KeyVerdictLayout(config), reset_less=True)
-        verdict_4: Any = Signal(KeyVerdictLayout(config), reset_less=True)
-        address = requests[0].address
-        m.d.comb += [
-            end_high.eq(high_3[:_HIGH] + end_3[_HALF]),
-            length_high.eq(length_3[_HALF:]),
-        ]
-        with m.If(move):
+        with m.If(self.moves):
             m.d.sync += [
-                Cat(valid).eq(Cat(self.i.valid, *valid[:3])),
+                Cat(valid[:3]).eq(Cat(self.i.valid, *valid[:2])),
                 requests[0].eq(self.i.payload),
-                *(after.eq(before) for before, after in pairwise(requests)),
-                # 1
-                row_2.eq(row),
-                found_2.eq(row.valid & (row.variant == requests[0].key[:8]) & ~high.any()),
-                low_2.eq(address[:_HALF] - row.base[:_HALF]),
-                high_2.eq(address[_HALF:] - row.base[_HALF:]),
-                borrowed_2.eq(address[_HALF:] + Cat(~row.base[_HALF:], 1)),
-                # 2
-                high_3.eq(Mux(low_2[_HALF], borrowed_2, high_2)),
-                place_3.eq(low_2[:_HALF] + row_2.offset),
-                end_3.eq(low_2[:_HALF] + requests[1].length),
-                length_3.eq(row_2.length),
-                verdict_3.found.eq(found_2),
-                verdict_3.domain.eq(row_2.domain),
-                verdict_3.rights.eq(row_2.rights),
-                verdict_3.is_window.eq(row_2.is_window),
-                verdict_3.window_queue_pair.eq(row_2.window_queue_pair),
-                verdict_3.place.key.eq(requests[1].key[8:]),
-                verdict_3.place.variant.eq(requests[1].key[:8]),
-                verdict_3.place.page_row.eq(row_2.page_row),
-                verdict_3.place.page_shift.eq(row_2.page_shift),
-                # 3
-                verdict_4.eq(verdict_3),
-                verdict_4.place.linear.eq(Cat(place_3[:_HALF], high_3[:_HIGH] + place_3[_HALF])),
-                verdict_4.inside.eq(
-                    ~high_3[_HIGH:].any()
-                    & (
-                        (end_high < length_high)
-                        | ((end_high == length_high) & (end_3[:_HALF] <= length_3[:_HALF]))
-                    )
-                ),
+                *(after.eq(before) for before, after in pairwise(requests[:3])),
             ]
-        m.d.comb += [
-            self.o.valid.eq(valid[-1]),
-            self.o.p.request.eq(requests[-1]),
-            self.o.p.key.eq(verdict_4),
-        ]
+            self._subtract(m)
+            self._add(m)
+        with m.If(self.leaves):
+            m.d.sync += [valid[3].eq(valid[2]), requests[3].eq(requests[2])]
+            self._compare(m)
         return m
+
+    def _subtract(self, m: Module) -> None:
+        """Stage 1: the row meets the request."""
+        request, row, o = self.requests[0], self.row, self.stage_2
+        key_bits = self.config.bits("regions")
+        known = ~request.key[8 + key_bits :].any() & (row.variant == request.key[:8])
+        low, high = request.address[:_HALF], request.address[_HALF:]
+        m.d.sync += [
+            o.row.eq(row),
+            o.found.eq(row.valid & known),
+            o.low.eq(low - row.base[:_HALF]),
+            o.high.eq(high - row.base[_HALF:]),
+            o.borrowed.eq(high + Cat(~row.base[_HALF:], 1)),
+        ]
+
+    def _add(self, m: Module) -> None:
+        """Stage 2: place and end."""
+        request, i, o = self.requests[1], self.stage_2, self.stage_3
+        verdict, row = o.verdict, i.row
+        m.d.sync += [
+            o.high.eq(Mux(i.low[_HALF], i.borrowed, i.high)),
+            o.place.eq(i.low[:_HALF] + row.offset),
+            o.end.eq(i.low[:_HALF] + request.length),
+            o.length.eq(row.length),
+            verdict.found.eq(i.found),
+            *(
+                verdict[name].eq(row[name])
+                for name in ("domain", "rights", "is_window", "window_queue_pair")
+            ),
+            verdict.place.key.eq(request.key[8:]),
+            verdict.place.variant.eq(request.key[:8]),
+            verdict.place.page_row.eq(row.page_row),
+            verdict.place.page_shift.eq(row.page_shift),
+        ]
+
+    def _compare(self, m: Module) -> None:
+        """Stage 3: whether the end is inside."""
+        i, o = self.stage_3, self.verdict
+        end = Signal(_HIGH + 1)
+        length = i.length[_HALF:]
+        m.d.comb += end.eq(i.high[:_HIGH] + i.end[_HALF])
+        is_low_inside = i.end[:_HALF] <= i.length[:_HALF]
+        m.d.sync += [
+            o.eq(i.verdict),
+            o.place.linear.eq(Cat(i.place[:_HALF], i.high[:_HIGH] + i.place[_HALF])),
+            o.inside.eq(
+                ~i.high[_HIGH:].any() & ((end < length) | ((end == length) & is_low_inside))
+            ),
+        ]

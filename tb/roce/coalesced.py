@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from sim.roce import RocePacket
 
@@ -21,6 +22,7 @@ _NOT_COMPARED = ("pad_count", "mig_req")
 _COVERED = "acknowledgement covered by a later answer"
 _LATE = "sequence NAK came late, with a later PSN"
 _OVERTAKEN = "NAK overtaken by the answer to what it asked for"
+_PASSED = "acknowledgement behind a repeated answer"
 
 
 def is_job_answer(packet: RocePacket) -> bool:
@@ -91,6 +93,25 @@ def _overtakes(following: RocePacket, nak: RocePacket) -> bool:
     """Whether ``following`` answers what ``nak`` asked for, and is no mere acknowledgement."""
     ahead = (following.psn - nak.psn) % _PSNS < _HALF
     return ahead and (is_job_answer(following) or not _is_positive(following))
+
+
+def _repeated(model: Sequence[RocePacket]) -> list[bool]:
+    """Tell of each response whether it answers what was answered before."""
+    newest = None
+    found = []
+    for answer in model:
+        is_new = newest is None or 0 < (answer.psn - newest) % _PSNS < _HALF
+        if is_job_answer(answer):
+            found.append(not is_new)
+        if is_new and _is_positive(answer):
+            newest = answer.psn
+    return found
+
+
+def _without(answers: Sequence[RocePacket], repeated: Sequence[bool]) -> list[RocePacket]:
+    """Leave out responses that are ``repeated``."""
+    marks = iter(repeated)
+    return [one for one in answers if not (is_job_answer(one) and next(marks))]
 
 
 class _Comparison:
@@ -189,9 +210,26 @@ def compare_coalesced(
     - A sequence NAK or an RNR NAK may be missing if what is sent next is the response to a READ or
       atomic operation, or another NAK, with its PSN or one ahead: what it asked for has come.
     - Responses to READs and atomic operations may give other credits: any positive syndrome.
+    - The response to what was answered before may leave in front of an acknowledgement or NAK, or
+      behind it: it stands for none of them. Among responses it keeps its place.
 
     So the model's last answer, every fatal NAK and every response must be there, and nothing that
     the model did not say. CNPs are not to be among either.
     """
-    comparison = _Comparison(model, sent)
-    return comparison.run(), comparison.used
+    responses = [[one for one in answers if is_job_answer(one)] for answers in (model, sent)]
+    for number, (wanted, found) in enumerate(zip_longest(*responses)):
+        if wanted is None or found is None:
+            return (
+                f"{len(responses[0])} responses, of which {len(responses[1])} were sent",
+                Counter(),
+            )
+        different = _differs(wanted, found)
+        if different is not None:
+            return f"response {number}, PSN {found.psn}: {different} is another", Counter()
+    repeated = _repeated(model)
+    comparison = _Comparison(_without(model, repeated), _without(sent, repeated))
+    difference = comparison.run()
+    if difference is None and any(repeated):
+        # If it is not the same with them, they have passed something.
+        comparison.used[_PASSED] += _Comparison(model, sent).run() is not None
+    return difference, +comparison.used

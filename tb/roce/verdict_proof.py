@@ -33,12 +33,18 @@ _KEYS = data.StructLayout({"key": CONFIG.bits("regions"), "row": KeyLayout(CONFI
 
 
 class _Keys(wiring.Component):
-    """Any request meets any row; the row that it met stays beside it."""
+    """Any request meets any row, whoever stalls; the row that it met stays beside it."""
 
     def __init__(self):
         self.check = KeyCheck(config=CONFIG)
         super().__init__(
-            {"request": In(RequestLayout()), "valid": In(1), "keys": In(_KEYS), "writes": In(1)}
+            {
+                "request": In(RequestLayout()),
+                "valid": In(1),
+                "takes": In(1),
+                "keys": In(_KEYS),
+                "writes": In(1),
+            }
         )
 
     def elaborate(self, platform):
@@ -49,14 +55,20 @@ class _Keys(wiring.Component):
         m.d.comb += [
             check.i.valid.eq(own.valid),
             check.i.payload.eq(own.request),
-            # A stall holds every register alike, so there is none here.
-            check.o.ready.eq(1),
+            check.o.ready.eq(own.takes),
             keys.valid.eq(own.writes),
             keys.payload.eq(own.keys),
         ]
         # The row is there a cycle behind its request; three more, and so is the verdict.
         rows: list[Any] = [Signal(KeyLayout(CONFIG), name=f"row_{n}") for n in (1, 2, 3)]
-        m.d.sync += [rows[0].eq(check.row), rows[1].eq(rows[0]), rows[2].eq(rows[1])]
+        with m.If(check.moves):
+            m.d.sync += [rows[0].eq(check.row), rows[1].eq(rows[0])]
+        with m.If(check.leaves):
+            m.d.sync += rows[2].eq(rows[1])
+        started = Signal()
+        m.d.sync += started.eq(1)
+        with m.If(started):
+            self._keep_stages(m, rows)
         row: Any = rows[2]
         o: Any = check.o.p
         request, key = o.request, o.key
@@ -89,6 +101,57 @@ class _Keys(wiring.Component):
                 Cover(key.found & key.inside & (request.length > 5), "a right one"),
             ]
         return m
+
+    def _keep_stages(self, m: Module, rows: list[Any]) -> None:
+        """Assert what stages 2 and 3 hold, from which the rest follows in a cycle."""
+        check = self.check
+        row, request, stage = rows[0], check.requests[1], check.stage_2
+        with m.If(check.valid[1]):
+            m.d.comb += [
+                Assert(stage.row == row, "another row"),
+                Assert(
+                    stage.found
+                    == (
+                        row.valid
+                        & (request.key[:8] == row.variant)
+                        & ~request.key[8 + CONFIG.bits("regions") :].any()
+                    ),
+                    "found",
+                ),
+                Assert(stage.low == (request.address[:32] - row.base[:32])[:33], "low"),
+                Assert(stage.high == (request.address[32:] - row.base[32:])[:33], "high"),
+                Assert(
+                    stage.borrowed == (request.address[32:] - row.base[32:] - 1)[:33], "borrowed"
+                ),
+            ]
+        row, request, stage = rows[1], check.requests[2], check.stage_3
+        behind = Signal(65)
+        m.d.comb += behind.eq(request.address - row.base)
+        key = stage.verdict
+        with m.If(check.valid[2]):
+            m.d.comb += [
+                Assert(stage.high == behind[32:], "high"),
+                Assert(stage.place == behind[:32] + row.offset, "place"),
+                Assert(stage.end == behind[:32] + request.length, "end"),
+                Assert(stage.length == row.length, "length"),
+                Assert(
+                    key.found
+                    == (
+                        row.valid
+                        & (request.key[:8] == row.variant)
+                        & ~request.key[8 + CONFIG.bits("regions") :].any()
+                    ),
+                    "found",
+                ),
+                *(
+                    Assert(key[name] == row[name], name)
+                    for name in ("domain", "rights", "is_window", "window_queue_pair")
+                ),
+                *(
+                    Assert(key.place[name] == row[name], name)
+                    for name in ("page_row", "page_shift")
+                ),
+            ]
 
 
 class _Rules(wiring.Component):
@@ -211,7 +274,7 @@ class _Rules(wiring.Component):
 
 
 PROOFS = [
-    Proof("roce.KeyCheck/what is inside is the key's", _Keys, 6),
+    Proof("roce.KeyCheck/what is inside is the key's", _Keys, 2),
     Proof("roce.KeyCheck/a right request", _Keys, 8, mode="cover"),
     Proof("roce.Verdict/writes and reads what is allowed", _Rules, 4),
     Proof("roce.Verdict/right packets", _Rules, 6, mode="cover"),

@@ -87,6 +87,23 @@ def test_a_repeated_read_does_not_cover_what_is_behind_it():
     assert same([ack(9), read(3), ack(10)], [read(3), ack(10)])
 
 
+def test_a_repeated_response_may_pass_acknowledgements():
+    model = [atomic(2), ack(3), atomic(2), ack(4)]
+    assert same(model, model)
+    for sent in ([atomic(2), atomic(2), ack(3), ack(4)], [atomic(2), atomic(2), ack(4)]):
+        difference, used = compare_coalesced(model, sent)
+        assert difference is None
+        assert used["acknowledgement behind a repeated answer"] == (ack(3) in sent)
+    assert same([ack(9), read(3), ack(10)], [ack(10), read(3)])
+    assert same([ack(9), read(3), nak(11)], [nak(11), read(3)])
+    assert not same(model, [atomic(2), ack(4)]), "without it"
+    assert not same(model, [atomic(2), atomic(2), ack(3)]), "in place of an acknowledgement"
+    assert not same([read(2), atomic(3), read(2), atomic(3)], [read(2), atomic(3)] * 2 + [read(2)])
+    again = [read(2), atomic(3), ack(4), atomic(3), read(2)]
+    assert not same(again, [read(2), atomic(3), ack(4), read(2), atomic(3)]), "in another order"
+    assert not same([atomic(2), ack(3), atomic(4)], [atomic(2), atomic(4), ack(3)]), "a new one"
+
+
 def test_order():
     assert not same([ack(1), read(2), ack(3)], [ack(3), read(2)])
     assert not same([read(1), read(2)], [read(2), read(1)])
