@@ -29,6 +29,9 @@ __all__ = ["ClaimLayout", "CompletionEntryLayout", "Writer"]
 
 #: Writes that may be without their response, 64 at least: as many as a client of the DMA may have.
 _ROWS = 64
+#: Packets of data that may be begun before they come. An order and its data leave the mover 7 cycles
+#: apart, and orders come every 2: 4 of them.
+_AHEAD = 7
 _SPACES = 4
 _PAGE_SHIFT = 12  # of a claim: 4 KiB
 #: Bits of a page's number that are compared with the claimed one: of orders elsewhere, 2 of 4096
@@ -81,7 +84,7 @@ class Writer(wiring.Component):
     """Write data and completion queue entries; give events on when all before them is written.
 
     Orders are begun one after the other. One of DATA becomes a request, and the next packet of
-    ``data`` goes with it; one of COMPLETION asks its queue for a place and becomes a request of 32
+    ``data`` goes with it, behind those of up to 6 requests before; one of COMPLETION asks its queue for a place and becomes a request of 32
     bytes with an entry (:class:`CompletionEntryLayout`), or none if the queue has no room. What
     is to follow, the event and perhaps an interrupt, waits in a queue for the response:
     see :class:`WriteOutcomes`, also for what happens when a write fails. Responses are not waited
@@ -239,7 +242,9 @@ class Writer(wiring.Component):
         flushing = Signal()
         m.d.comb += elsewhere.eq(touched & ~(1 << result.space))
 
-        passing = Signal()  # a packet of data
+        # Packets of data that were begun and have not passed.
+        ahead = Signal(range(_AHEAD + 1))
+        passing = Signal()
         passes = Signal()
         ends = Signal()
         begins_data = Signal()
@@ -252,10 +257,11 @@ class Writer(wiring.Component):
         ends_entry = Signal()
         may_begin = Signal()
         m.d.comb += [
+            passing.eq(ahead != 0),
             passes.eq(passing & beat_free & self.data.valid),
             ends.eq(passes & self.data.p.last),
             may_begin.eq(row_free & request_free),
-            begins_data.eq(is_data & may_begin & ~is_held & (~passing | ends)),
+            begins_data.eq(is_data & may_begin & ~is_held & (ahead != _AHEAD)),
             begins_entry.eq(
                 has_result
                 & result.fits
@@ -277,7 +283,7 @@ class Writer(wiring.Component):
             self.data.ready.eq(passing & beat_free),
         ]
         m.d.sync += [
-            passing.eq(begins_data | (passing & ~ends)),
+            ahead.eq(ahead + begins_data - ends),
             flushing.eq(begins_flush | (flushing & ~outcomes.flushed)),
         ]
         if self.entry_beats > 1:
