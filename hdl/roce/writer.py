@@ -29,8 +29,8 @@ __all__ = ["ClaimLayout", "CompletionEntryLayout", "Writer"]
 
 #: Writes that may be without their response, 64 at least: as many as a client of the DMA may have.
 _ROWS = 64
-#: Packets of data that may be begun before they come. An order and its data leave the mover 7 cycles
-#: apart, and orders come every 2: 4 of them.
+#: Packets of data that may be begun before they come. An order and its data leave the mover 7
+#: cycles apart, and orders come every 2: 4 of them.
 _AHEAD = 7
 _SPACES = 4
 _PAGE_SHIFT = 12  # of a claim: 4 KiB
@@ -84,12 +84,12 @@ class Writer(wiring.Component):
     """Write data and completion queue entries; give events on when all before them is written.
 
     Orders are begun one after the other. One of DATA becomes a request, and the next packet of
-    ``data`` goes with it, behind those of up to 6 requests before; one of COMPLETION asks its queue for a place and becomes a request of 32
-    bytes with an entry (:class:`CompletionEntryLayout`), or none if the queue has no room. What
-    is to follow, the event and perhaps an interrupt, waits in a queue for the response:
-    see :class:`WriteOutcomes`, also for what happens when a write fails. Responses are not waited
-    for otherwise, so an entry may say SUCCESS although its data's write has failed; its queue pair
-    then fails right behind.
+    ``data`` goes with it, behind those of up to 6 requests before; one of COMPLETION asks its queue
+    for a place and becomes a request of 32 bytes with an entry (:class:`CompletionEntryLayout`), or
+    none if the queue has no room. What is to follow, the event and perhaps an interrupt, waits in a
+    queue for the response: see :class:`WriteOutcomes`, also for what happens when a write fails.
+    Responses are not waited for otherwise, so an entry may say SUCCESS although its data's write
+    has failed; its queue pair then fails right behind.
 
     **Order.** Writes of one space stay in order on their way. Before an entry, if any data have
     been written to another space since that was last flushed, a write of no bytes goes to

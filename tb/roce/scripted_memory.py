@@ -108,82 +108,89 @@ class _Requests(StreamSink):
         self.received.put_nowait((self.cycle, status, content))
 
 
-class ScriptedReads:
+class _Scripted:
+    """Memory that serves one request after the other as ``script`` says.
+
+    Parameters
+    ----------
+    dut : handle
+    name : str
+        Port: ``reads`` or ``writes``.
+    data : PacketSource or PacketSink
+        Its data.
+    latency : callable
+        Cycles that memory takes.
+    pause : callable
+        Of request and response.
+    """
+
+    def __init__(
+        self,
+        dut: Any,
+        name: str,
+        data: PacketSource | PacketSink,
+        latency: Callable[[], int],
+        pause: Callable[[], bool],
+    ):
+        self.requests = _Requests(dut, name, pause)
+        self.responses = StreamSource(dut, f"{name}__response", pause=pause)
+        self.latency = latency
+        self.script = self.requests.script
+        self.ports = (self.requests, data, self.responses)
+        self.task = cocotb.start_soon(self._run())
+
+    def forget(self) -> None:
+        """Forget the script and what is under way; right behind a reset of ``ports``."""
+        self.script.clear()
+        self.task.cancel()
+        for port in self.ports:
+            port.flush()
+        self.task = cocotb.start_soon(self._run())
+
+    async def _run(self) -> None:
+        while True:
+            came, status, content = await self.requests.received.get()
+            await self._serve(came, status, content)
+            self.responses.send_value(pack_fields(_RESPONSE, status=status))
+
+    async def _serve(self, came: int, status: int, content: bytes) -> None:
+        """Move the data of a request that came in this cycle."""
+        raise NotImplementedError
+
+    async def _wait_until(self, cycle: int) -> None:
+        edge = RisingEdge(self.requests.clk)
+        while self.requests.cycle < cycle:
+            await edge
+
+
+class ScriptedReads(_Scripted):
     """Memory to read: ``latency()`` cycles or more from a request to its data, in order."""
 
     def __init__(
-        self,
-        dut: Any,
-        data_bytes: int,
-        *,
-        latency: Callable[[], int],
-        stall: float = 0.0,
+        self, dut: Any, data_bytes: int, *, latency: Callable[[], int], stall: float = 0.0
     ):
         pause = chance(stall)
-        self.requests = _Requests(dut, "reads", pause)
         self.data = PacketSource(dut, "reads__data", data_bytes, pause=pause)
-        self.responses = StreamSource(dut, "reads__response", pause=pause)
-        self.latency = latency
-        self.script = self.requests.script
-        self.ports = (self.requests, self.data, self.responses)
-        self.task = cocotb.start_soon(self._run())
+        super().__init__(dut, "reads", self.data, latency, pause)
 
-    def forget(self) -> None:
-        """Forget the script and what is under way; right behind a reset of ``ports``."""
-        self.script.clear()
-        self.task.cancel()
-        for port in self.ports:
-            port.flush()
-        self.task = cocotb.start_soon(self._run())
-
-    async def _run(self) -> None:
-        edge = RisingEdge(self.requests.clk)
-        while True:
-            came, status, content = await self.requests.received.get()
-            due = came + self.latency()
-            while self.requests.cycle < due:
-                await edge
-            self.data.send(Packet(content, bool(status)))
-            self.responses.send_value(pack_fields(_RESPONSE, status=status))
+    async def _serve(self, came: int, status: int, content: bytes) -> None:
+        await self._wait_until(came + self.latency())
+        self.data.send(Packet(content, bool(status)))
 
 
-class ScriptedWrites:
+class ScriptedWrites(_Scripted):
     """Memory to write: a response ``latency()`` cycles after request and data."""
 
     def __init__(
-        self,
-        dut: Any,
-        data_bytes: int,
-        *,
-        latency: Callable[[], int],
-        stall: float = 0.0,
+        self, dut: Any, data_bytes: int, *, latency: Callable[[], int], stall: float = 0.0
     ):
         pause = chance(stall)
-        self.requests = _Requests(dut, "writes", pause)
         self.data = PacketSink(dut, "writes__data", data_bytes, pause=pause)
-        self.responses = StreamSource(dut, "writes__response", pause=pause)
-        self.latency = latency
-        self.script = self.requests.script
-        self.ports = (self.requests, self.data, self.responses)
-        self.task = cocotb.start_soon(self._run())
+        super().__init__(dut, "writes", self.data, latency, pause)
 
-    def forget(self) -> None:
-        """Forget the script and what is under way; right behind a reset of ``ports``."""
-        self.script.clear()
-        self.task.cancel()
-        for port in self.ports:
-            port.flush()
-        self.task = cocotb.start_soon(self._run())
-
-    async def _run(self) -> None:
-        edge = RisingEdge(self.requests.clk)
-        while True:
-            _, status, content = await self.requests.received.get()
-            assert await self.data.received.get() == Packet(content)
-            due = self.requests.cycle + self.latency()
-            while self.requests.cycle < due:
-                await edge
-            self.responses.send_value(pack_fields(_RESPONSE, status=status))
+    async def _serve(self, came: int, status: int, content: bytes) -> None:
+        assert await self.data.received.get() == Packet(content)
+        await self._wait_until(self.requests.cycle + self.latency())
 
 
 class Strobes:
