@@ -3,7 +3,6 @@
 import random
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import cocotb
@@ -14,14 +13,14 @@ from hdl.roce.completion_queues import QueueCommandLayout, QueueSetupLayout
 from hdl.roce.layouts import EventKind, EventLayout, FailureLayout, WriteOrderKind, WriteOrderLayout
 from hdl.roce.write_outcomes import FailedLayout
 from hdl.roce.writer import ClaimLayout
-from sim.roce import Completion
-from sim.roce.completion_queue import COUNT_MODULUS, ENTRY_BYTES, CompletionQueue, PostedEntry
+from sim.roce.completion_queue import COUNT_MODULUS, ENTRY_BYTES, CompletionQueue
 from sim.stream import Packet
 
 from ..dma.fields import FieldReader, pack_fields
-from ..stream import PacketSource, StreamSink, StreamSource, chance
+from ..stream import PacketSource, StreamSource, chance
 from .sizes import SMALL, small
 from .write_memory import MemoryWrite, WriteMemory
+from .writer_ports import CountedSource, Order, TellingSink
 
 __all__ = ["Bed", "Order"]
 
@@ -34,55 +33,6 @@ _CLAIM = ClaimLayout()
 _PATIENCE = 20_000
 #: After that nothing more comes, whatever stalls.
 _SILENCE = 100
-
-
-@dataclass(eq=False)
-class Order:
-    """An order; ``event`` of the last one of an action, as the fields of its layout."""
-
-    kind: WriteOrderKind = WriteOrderKind.NOTHING
-    queue_pair: int = 0
-    space: int = 0
-    address: int = 0
-    data: bytes = b""
-    queue: int = 0
-    completion: Completion | None = None
-    event: dict[str, int] | None = None
-    write: MemoryWrite | None = None
-    flushes: list[MemoryWrite] = field(default_factory=list)
-    is_refused: bool = False
-    posted: PostedEntry | None = None
-
-    @property
-    def writes(self) -> list[MemoryWrite]:
-        """Writes that it made."""
-        return [*self.flushes, *([self.write] if self.write else [])]
-
-
-class _CountedSource(StreamSource):
-    """Source that tells of each value when it is taken."""
-
-    def __init__(self, *args: Any, **options: Any):
-        self.offers: deque[Callable[[], None]] = deque()
-        super().__init__(*args, **options)
-
-    def _count(self) -> None:
-        super()._count()
-        if self.offers:  # none in reset
-            self.offers.popleft()()
-
-
-class _TellingSink(StreamSink):
-    """Sink that gives each payload to ``tell`` at once."""
-
-    def __init__(self, dut: Any, name: str, *, tell: Callable[[int], None], **options: Any):
-        self.tell = tell
-        self.rst = dut.rst
-        super().__init__(dut, name, **options)
-
-    def accept(self, value: int) -> None:
-        if not self.rst.value:
-            self.tell(value)
 
 
 class Bed:
@@ -120,10 +70,10 @@ class Bed:
         pause = chance(stall)
         self.orders = StreamSource(dut, "orders", pause=pause)
         self.data = PacketSource(dut, "data", data_bytes, pause=pause)
-        self.setups = _CountedSource(dut, "queue_setups", pause=pause)
-        self.commands = _CountedSource(dut, "queue_commands", pause=pause)
+        self.setups = CountedSource(dut, "queue_setups", pause=pause)
+        self.commands = CountedSource(dut, "queue_commands", pause=pause)
         self.sinks = {
-            name: _TellingSink(dut, name, tell=tell, pause=pause)
+            name: TellingSink(dut, name, tell=tell, pause=pause)
             for name, tell in (
                 ("events", self._hear_event),
                 ("failures", self._hear_failure),
@@ -168,7 +118,7 @@ class Bed:
             await FallingEdge(self.dut.clk)  # when no driver is at work
             for source in sources:
                 source.flush()
-                if isinstance(source, _CountedSource):
+                if isinstance(source, CountedSource):
                     source.offers.clear()
             for sink in sinks:
                 sink.flush()
