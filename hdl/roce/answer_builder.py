@@ -14,6 +14,7 @@ from .config import RoceConfig
 from .icrc_insert import IcrcInsert, UnsealedLayout
 from .layouts import AnswerLayout
 from .merge import Merge
+from .one_row import OneRow
 
 __all__ = ["AnswerBuilder"]
 
@@ -48,7 +49,7 @@ class AnswerBuilder(wiring.Component):
     Attributes
     ----------
     latency : int
-        Cycles from ``prompt`` to ``o``: 9 at 8 bytes a beat, 17 at 128.
+        Cycles from ``prompt`` to ``o``: 10 at 8 bytes a beat, 17 at 128.
 
     Members
     -------
@@ -84,7 +85,7 @@ class AnswerBuilder(wiring.Component):
         self.config = config
         self.headers = AnswerHeaders(config=config)
         self.seal = IcrcInsert(data_bytes=config.data_bytes)
-        self.latency = 2 + self.headers.wait_cycles + 2 + self.seal.latency
+        self.latency = 2 + self.headers.wait_cycles + 2 + self.seal.latency + config.is_narrow
         queue_pair = config.bits("queue_pairs")
         write = StructLayout({"queue_pair": queue_pair, "row": AddressLayout()})
         super().__init__(
@@ -110,7 +111,7 @@ class AnswerBuilder(wiring.Component):
         data_queue = Queue(
             shape=StructLayout({"data": 8 * config.data_bytes, "last": 1, "error": 1}),
             depth=_DATA_BEATS,
-            block=config.data_bytes <= 16,
+            shallow=config.is_narrow,
         )
         m.submodules.data_queue = data_queue
         self._choose(m, headers, data_queue)
@@ -154,7 +155,12 @@ class AnswerBuilder(wiring.Component):
         reads_waits = Signal()
         prompt_was_last = Signal()
         takes_reads = Signal()
-        chosen: Any = headers.i.p
+        answers: Any = headers.i
+        if self.config.is_narrow:
+            m.submodules.answer = answer = OneRow(shape=AnswerLayout(self.config))
+            wiring.connect(m, answer.o, headers.i)
+            answers = answer.i
+        chosen: Any = answers.p
         m.d.comb += [
             has_bytes.eq(reads.payload_bytes != 0),
             is_behind.eq(
@@ -165,9 +171,9 @@ class AnswerBuilder(wiring.Component):
             ),
             reads_waits.eq(self.reads.valid & (~has_bytes | (begun != 0)) & ~is_behind),
             takes_reads.eq(reads_waits & (prompt_was_last | ~merge.o.valid)),
-            headers.i.valid.eq(reads_waits | merge.o.valid),
-            self.reads.ready.eq(headers.i.ready & takes_reads),
-            merge.o.ready.eq(headers.i.ready & ~takes_reads),
+            answers.valid.eq(reads_waits | merge.o.valid),
+            self.reads.ready.eq(answers.ready & takes_reads),
+            merge.o.ready.eq(answers.ready & ~takes_reads),
             takes_data.eq(self.reads.ready & has_bytes),
             chosen.kind.eq(Mux(takes_reads, reads.kind, prompt.kind)),
             chosen.queue_pair.eq(Mux(takes_reads, reads.queue_pair, prompt.queue_pair)),
@@ -179,7 +185,7 @@ class AnswerBuilder(wiring.Component):
             chosen.payload_bytes.eq(Mux(takes_reads, reads.payload_bytes, 0)),
             chosen.original.eq(prompt.original),
         ]
-        with m.If(headers.i.valid & headers.i.ready):
+        with m.If(answers.valid & answers.ready):
             m.d.sync += prompt_was_last.eq(~takes_reads)
         sent: Any = Signal(self.sent.shape())
         m.d.comb += self.sent.eq(sent)

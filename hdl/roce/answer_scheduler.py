@@ -64,12 +64,20 @@ class AnswerScheduler(wiring.Component):
     of three at most and the other one is left for events and answers. At 400 Gb/s a packet of 256
     bytes leaves every 4.7 cycles, and events have 1 cycle of 2.
 
-    Reset takes ``queue_pairs`` cycles, in which no event is taken.
+    With narrow beats there is a step every third cycle at most, which is in registers before its
+    row is read, and so is what it pushes; ``sent`` waits in a queue and comes behind ``drop``. An
+    answer takes eight beats or more, and four steps at most. Events and answers without data have
+    every fourth step, whatever READs want.
+
+    Reset takes ``queue_pairs`` steps, in which no event is taken.
 
     Latency from an event to ``prompt`` is 6 cycles, to ``reads`` 6, to ``atomics`` 8, if nothing
     else is to be done. Throughput is 1 event per cycle, of which every seventh one waits for an
     answer if there are any; 1 packet of a READ per 3 cycles, of one queue pair or several; 1
     answer without data per 4 cycles; 1 atomic operation per 5 cycles.
+
+    With narrow beats latency is 10 cycles to ``prompt``, 9 to ``reads``, 13 to ``atomics``, and an
+    event, an answer or a packet takes 3 cycles for each of its steps.
 
     Specification: IBTA Architecture Specification volume 1, 9.7.5 (responses, and which may stand
     for others); docs/roce.md.
@@ -86,7 +94,8 @@ class AnswerScheduler(wiring.Component):
     job : In(JobWriteLayout(config))
         Strobe: row of a job; some time before the event JOB that tells of it, and to a row that
         ``head`` told to be free. Row ``tail`` modulo ``resources``, with a ``tail`` that counts
-        the events JOB of the queue pair from reset on.
+        the events JOB of the queue pair from reset on. With narrow beats not in two cycles that
+        follow each other.
     head : Out(HeadLayout(config))
         Strobe, registered: jobs up to ``head``, modulo ``2 * resources``, have ended, and their
         rows are free. Of a READ that is when its last packet has been issued.
@@ -145,6 +154,12 @@ class AnswerScheduler(wiring.Component):
         # the step is SENT, in which cycle one more comes. No packet is issued meanwhile, so there
         # are no more such steps than packets in flight when the wait began.
         self.drops = Queue(shape=pair, depth=limit + 3, counted=True, shallow=limit <= 32)
+        # With narrow beats what was sent waits, too: no more than is in flight.
+        self.sents = (
+            Queue(shape=pair, depth=limit + 1, counted=True, shallow=True)
+            if config.is_narrow
+            else None
+        )
         # Each atomic operation that was started has one place.
         self.dones = Queue(shape=pair, depth=_ATOMICS, counted=True, shallow=True)
 
@@ -153,6 +168,8 @@ class AnswerScheduler(wiring.Component):
         self.fetched = Signal()
         self.may_issue = Signal()
         self.may_start = Signal()
+        # A step was chosen one cycle ago, and two.
+        self.recent = Signal(2)
 
     def elaborate(self, platform):
         m = Module()
@@ -162,8 +179,8 @@ class AnswerScheduler(wiring.Component):
         m.submodules.ready_jobs = self.ready_jobs
         m.submodules.ready_atomics = self.ready_atomics
         rows = self.rows
-        m.d.comb += [
-            self.head.eq(rows.head),
+        when = m.d.sync if self.config.is_narrow else m.d.comb
+        when += [
             self.ready_jobs.push.eq(rows.push_job),
             self.ready_jobs.pushed.eq(rows.pushed),
             self.ready_atomics.push.eq(rows.push_atomic),
@@ -171,6 +188,7 @@ class AnswerScheduler(wiring.Component):
             self.ready_prompts.push.eq(rows.push_prompt),
             self.ready_prompts.pushed.eq(rows.pushed.queue_pair),
         ]
+        m.d.comb += self.head.eq(rows.head)
         can_prompt = self._send_prompts(m)
         self._serve_jobs(m)
         self._choose_step(m, can_prompt)
@@ -201,7 +219,9 @@ class AnswerScheduler(wiring.Component):
         jobs: Any = self.ready_jobs.o
         starts: Any = self.ready_atomics.o
         row = self.row
-        fetched_atomic = Signal()
+        fetched_atomic = Signal()  # an atomic operation, which is in `job` now
+        is_fetching = Signal()  # one that is not there yet
+        serves_next = Signal()
         starts_next = Signal()
         is_first = Signal(reset_less=True)
 
@@ -210,7 +230,13 @@ class AnswerScheduler(wiring.Component):
         is_free = Signal()
         m.d.comb += [
             is_free.eq(
-                ~self.fetched & ~fetched_atomic & ~rows.serves & (~reads.valid | reads.ready)
+                ~self.fetched
+                & ~fetched_atomic
+                & ~is_fetching
+                & ~serves_next
+                & ~rows.serves
+                & ~ring.busy
+                & (~reads.valid | reads.ready)
             ),
             starts_next.eq(starts.valid & self.may_start & ~atomics.valid),
             starts.ready.eq(is_free & starts_next),
@@ -225,7 +251,11 @@ class AnswerScheduler(wiring.Component):
         with m.If(ring.fetch):
             m.d.comb += ring.row.eq(Mux(starts_next, starts.p, jobs.p))
             m.d.sync += [row.eq(ring.row), self.fetched.eq(~starts_next)]
-        m.d.sync += fetched_atomic.eq(starts.ready)
+        if self.config.is_narrow:
+            m.d.comb += serves_next.eq(rows.valid & (rows.step.step == Step.SERVE))
+            m.d.sync += [is_fetching.eq(starts.ready), fetched_atomic.eq(is_fetching)]
+        else:
+            m.d.sync += fetched_atomic.eq(starts.ready)
 
         with m.If(reads.ready):
             m.d.sync += reads.valid.eq(0)
@@ -260,24 +290,45 @@ class AnswerScheduler(wiring.Component):
     def _choose_step(self, m: Module, can_prompt: Value) -> None:
         """Choose what :class:`AnswerRows` does next."""
         rows, drop, done, prompts = self.rows, self.drops.o, self.dones.o, self.ready_prompts.o
-        step: Any = rows.step
+        is_narrow = self.config.is_narrow
+        valid = Signal()
+        step: Any = Signal(rows.step.shape())
         pair = Signal(self.config.bits("queue_pairs"))
         for strobe, queue in ((self.drop, self.drops), (self.atomic_done, self.dones)):
             m.d.comb += [queue.i.valid.eq(strobe.valid), queue.i.payload.eq(strobe.queue_pair)]
 
-        # What has been sent is a step in the next cycle, or waits in `late`, which is the first
-        # step in the cycle thereafter: so a strobe in each cycle is never lost.
         came: Any = Signal(self.sent.shape())
         late: Any = Signal(self.sent.shape())
         takes_came = Signal()
-        m.d.sync += [came.eq(self.sent), late.eq(came), late.valid.eq(came.valid & ~takes_came)]
+        may_step = Signal()
+        if self.sents is not None:
+            m.submodules.sents = sents = self.sents
+            m.d.comb += [
+                sents.i.valid.eq(self.sent.valid),
+                sents.i.payload.eq(self.sent.queue_pair),
+                came.valid.eq(sents.o.valid),
+                came.queue_pair.eq(sents.o.payload),
+                sents.o.ready.eq(takes_came),
+                may_step.eq(~self.recent.any()),
+            ]
+            m.d.sync += [self.recent.eq(Cat(valid, self.recent)), rows.valid.eq(valid)]
+            m.d.sync += rows.step.eq(step)
+        else:
+            # What has been sent is a step in the next cycle, or waits in `late`, which is the first
+            # step in the cycle thereafter: so a strobe in each cycle is never lost.
+            m.d.sync += [came.eq(self.sent), late.eq(came), late.valid.eq(came.valid & ~takes_came)]
+            m.d.comb += [may_step.eq(1), rows.valid.eq(valid), rows.step.eq(step)]
 
         event: Any = Signal(EventLayout(self.config), reset_less=True)
         has_event = Signal()
         takes_event = Signal()
         is_clearing = Signal(init=1)
         clear_pair = Signal.like(pair)
-        m.d.comb += self.events.ready.eq(~is_clearing & (~has_event | takes_event))
+        m.d.comb += self.events.ready.eq(
+            ~is_clearing & (~has_event | (C(0) if is_narrow else takes_event))
+        )
+        with m.If(takes_event):
+            m.d.sync += has_event.eq(0)
         with m.If(self.events.ready):
             m.d.sync += [has_event.eq(self.events.valid), event.eq(self.events.payload)]
 
@@ -286,14 +337,18 @@ class AnswerScheduler(wiring.Component):
         issued = Signal(range(in_flight_limit(self.config) + 1))
         started = Signal(range(_ATOMICS + 1))
         is_sent = Signal()
+        takes_turn = Signal()  # an event, or an answer without data
         m.d.comb += [
-            rows.valid.eq(1),
+            valid.eq(1),
             step.event.eq(event),
             step.event.queue_pair.eq(pair),
             self.may_issue.eq(issued != in_flight_limit(self.config)),
             self.may_start.eq(started != _ATOMICS),
         ]
-        with m.If(is_clearing):
+        is_urgent = self._hurry(m, valid, takes_turn, has_event | can_prompt)
+        with m.If(~may_step):
+            m.d.comb += valid.eq(0)
+        with m.Elif(is_clearing):
             m.d.comb += [step.step.eq(Step.CLEAR), pair.eq(clear_pair)]
         with m.Elif(late.valid):
             m.d.comb += [step.step.eq(Step.SENT), pair.eq(late.queue_pair), is_sent.eq(1)]
@@ -301,25 +356,38 @@ class AnswerScheduler(wiring.Component):
             m.d.comb += [step.step.eq(Step.DROP), pair.eq(drop.payload), drop.ready.eq(1)]
         with m.Elif(done.valid):
             m.d.comb += [step.step.eq(Step.ATOMIC_DONE), pair.eq(done.payload), done.ready.eq(1)]
-        with m.Elif(self.fetched):
+        with m.Elif(self.fetched & ~is_urgent):
             m.d.comb += [step.step.eq(Step.SERVE), pair.eq(self.row.queue_pair)]
             m.d.sync += self.fetched.eq(0)
-        with m.Elif(came.valid):
+        with m.Elif(came.valid & ~is_urgent):
             m.d.comb += [step.step.eq(Step.SENT), pair.eq(came.queue_pair), is_sent.eq(1)]
             m.d.comb += takes_came.eq(1)
         with m.Elif(can_prompt & (is_tired | ~has_event)):
             m.d.comb += [step.step.eq(Step.PROMPT), pair.eq(prompts.payload), prompts.ready.eq(1)]
+            m.d.comb += takes_turn.eq(1)
             m.d.sync += events_before.eq(0)
         with m.Elif(has_event):
             m.d.comb += [step.step.eq(Step.EVENT), pair.eq(event.queue_pair), takes_event.eq(1)]
+            m.d.comb += takes_turn.eq(1)
             with m.If(~is_tired):
                 m.d.sync += events_before.eq(events_before + 1)
         with m.Else():
-            m.d.comb += rows.valid.eq(0)
+            m.d.comb += valid.eq(0)
 
-        with m.If(is_clearing):
+        with m.If(is_clearing & may_step):
             m.d.sync += [clear_pair.eq(clear_pair + 1), is_clearing.eq(~clear_pair.all())]
         m.d.sync += [
             issued.eq(issued + rows.issues - is_sent),
             started.eq(started + self.ready_atomics.o.ready - done.ready),
         ]
+
+    def _hurry(self, m: Module, steps: Value, takes_turn: Value, waits: Value) -> Value:
+        """Whether events and answers without data have waited for three steps of others."""
+        if not self.config.is_narrow:
+            return C(0)
+        waited = Signal(2)
+        with m.If(takes_turn | ~waits):
+            m.d.sync += waited.eq(0)
+        with m.Elif(steps & ~waited.all()):
+            m.d.sync += waited.eq(waited + 1)
+        return waited.all() & waits

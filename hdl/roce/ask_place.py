@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..stream import Queue
 from .config import RoceConfig
-from .layouts import ActionKind, ActionLayout, SpanLayout
+from .layouts import ActionKind, ActionLayout, SpanLayout, TranslateRequestLayout
+from .one_row import OneRow
 from .translator import TranslateSignature
 
 __all__ = ["PAGE_BITS", "AskPlace", "FoundLayout", "WaitingLayout"]
@@ -45,7 +46,9 @@ class AskPlace(wiring.Component):
     ``may_invalidate``. Then its answer is on ``found``, and ``invalidated`` lets it go.
 
     Latency is 3 cycles to ``waiting`` and that of the translator and 3 to ``found``. Throughput is
-    one action per cycle, and 8 translations may be asked for and not yet taken.
+    one action per cycle, and 8 translations may be asked for and not yet taken. With narrow beats
+    one action waits at a time, 1 cycle later on ``waiting``, and ``found`` is 2 cycles behind the
+    translator, which is asked a cycle later.
 
     Specification: this docstring, on streams that follow the rules of ``amaranth.lib.stream``.
 
@@ -57,16 +60,19 @@ class AskPlace(wiring.Component):
     Members
     -------
     actions : In(stream.Signature(ActionLayout(config)))
-        Actions. ``actions.ready`` depends combinationally on its payload, ``invalidated`` and
-        ``translate.request.ready``.
+        Actions. ``actions.ready`` depends combinationally on its payload, ``invalidated`` and, if
+        beats are not narrow, ``translate.request.ready``.
     translate : Out(TranslateSignature(config))
-        To the translator. The request is a function of ``actions`` and ``may_invalidate``.
+        To the translator. The request is a function of ``actions`` and ``may_invalidate``; with
+        narrow beats it is registered.
     waiting : Out(stream.Signature(WaitingLayout(config)))
         Actions, registered.
     found : Out(stream.Signature(FoundLayout()))
         Translations, registered.
     may_invalidate : In(1)
-        The action on ``waiting`` invalidates, and shall do so: held until the request is taken.
+        The action on ``waiting`` invalidates, and shall do so: held until ``asked``.
+    asked : Out(1)
+        With ``may_invalidate``: the request is taken.
     invalidated : In(1)
         Pulse: the action on ``waiting`` that invalidates has its answer, or will not ask.
     """
@@ -76,6 +82,7 @@ class AskPlace(wiring.Component):
     waiting: stream.Interface
     found: stream.Interface
     may_invalidate: Signal
+    asked: Signal
     invalidated: Signal
 
     def __init__(self, *, config: RoceConfig):
@@ -87,6 +94,7 @@ class AskPlace(wiring.Component):
                 "waiting": Out(stream.Signature(WaitingLayout(config))),
                 "found": Out(stream.Signature(FoundLayout())),
                 "may_invalidate": In(1),
+                "asked": Out(1),
                 "invalidated": In(1),
             }
         )
@@ -94,17 +102,26 @@ class AskPlace(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         layout = WaitingLayout(self.config)
-        m.submodules.waiting = waiting = Queue(shape=layout, depth=_WAITING, block=True)
-        m.submodules.found = found = Queue(
-            shape=FoundLayout(), depth=_WAITING, block=True, counted=True
-        )
+        if self.config.is_narrow:
+            # A WRITE with bytes has ten beats or more, about what it takes from here on.
+            places = 1
+            waiting, found = OneRow(shape=layout), OneRow(shape=FoundLayout())
+        else:
+            places = _WAITING
+            waiting = Queue(shape=layout, depth=places, block=True)
+            found = Queue(shape=FoundLayout(), depth=places, block=True, counted=True)
+        m.submodules.waiting, m.submodules.found = waiting, found
         wiring.connect(m, waiting.o, wiring.flipped(self.waiting))
         wiring.connect(m, found.o, wiring.flipped(self.found))
 
         action: Any = self.actions.p
         request: Any = self.translate.request
+        if self.config.is_narrow:
+            m.submodules.ask = ask = OneRow(shape=TranslateRequestLayout(self.config))
+            wiring.connect(m, ask.o, wiring.flipped(request))
+            request = ask.i
         response: Any = self.translate.response
-        room = Signal(range(_WAITING + 1), init=_WAITING)  # for translations
+        room = Signal(range(places + 1), init=places)  # for translations
         is_waiting = Signal()  # what invalidates is in the queue, and still here
         is_translated = Signal()
         can_ask = Signal()
@@ -119,6 +136,7 @@ class AskPlace(wiring.Component):
             request.p.place.eq(action.place),
             request.p.length.eq(action.payload_bytes),
             request.p.invalidate.eq(action.invalidate),
+            self.asked.eq(request.ready),
             request.valid.eq(
                 self.may_invalidate
                 | (self.actions.valid & is_translated & (room != 0) & waiting.i.ready)

@@ -57,8 +57,8 @@ class AtomicUnit(wiring.Component):
     A queue pair's results mean something after it was first told to ``forget``. A result of an
     operation that is executed meanwhile is not remembered.
 
-    Latency of an operation is 11 cycles and the waits for the Translator, the claim, the data and
-    the write's response; of a replay 3 cycles, and 3 for each result that is looked at; if
+    Latency of an operation is 12 cycles and the waits for the Translator, the claim, the data and
+    the write's response; of a replay 3 cycles, and 4 for each result that is looked at; if
     ``answers`` is ready. Throughput is one job at a time: one per round trip of a read and a write
     of memory. Whatever a job meets, it ends: each wait is for one answer of the Translator, of who
     grants claims, of memory, or of who takes what leaves here; a replay looks at
@@ -142,7 +142,7 @@ class AtomicUnit(wiring.Component):
             shape=self._result_layout,
             depth=config.queue_pairs * config.resources,
             lane_count=1,
-            latency=1,
+            latency=2,
             bypass=False,
             block=True,
         )
@@ -267,6 +267,9 @@ class AtomicUnit(wiring.Component):
 
             with m.State("FETCH"):
                 m.d.comb += results.read_en.eq(1)
+                m.next = "FETCHED"
+
+            with m.State("FETCHED"):
                 m.next = "COMPARE"
 
             with m.State("COMPARE"):
@@ -337,6 +340,9 @@ class AtomicUnit(wiring.Component):
             with m.State("REMEMBER"):
                 m.d.comb += [ring_written.eq(1), results.read_en.eq(1)]
                 m.d.sync += self.claim.valid.eq(0)
+                m.next = "REMEMBERED"
+
+            with m.State("REMEMBERED"):
                 m.next = "ANSWER"
 
             with m.State("ANSWER"):

@@ -230,7 +230,7 @@ class CompletionQueues(wiring.Component):
             lane_count=1,
             latency=1,
             bypass=False,
-            block=True,
+            block=not self.config.is_narrow,
         )
 
     def elaborate(self, platform):

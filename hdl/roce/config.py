@@ -88,6 +88,15 @@ class RoceConfig:
             raise ValueError(f"config must have {wanted}")
         return cls(**config)
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether beats are so narrow that the shortest request takes 4 cycles or more.
+
+        Then more registers stand on the ways than a packet every 2 cycles allows, and what waits
+        may wait in fewer places: an FPGA's clock is what counts.
+        """
+        return self.data_bytes <= 16
+
     def bits(self, name: str) -> int:
         """Bits that number the ``name`` of this configuration, 1 at least: ``bits("pages")``."""
         return max(1, (getattr(self, name) - 1).bit_length())

@@ -111,7 +111,8 @@ class Finish(wiring.Component):
 
     Packets come and leave in every second cycle; so each register on their way is for two.
 
-    Latency is 7 cycles. Throughput is a packet every 2 cycles.
+    Latency is 7 cycles, with narrow beats 9: then what follows is decided in one cycle and put
+    together in the next, and outputs are registered. Throughput is a packet every 2 cycles.
 
     Specification: docs/roce.md; IBTA Architecture Specification volume 1, 9.7.5 to 9.8.
 
@@ -127,7 +128,7 @@ class Finish(wiring.Component):
     taken : In(TakenLayout(config))
         What the receive queue had: 5 cycles behind ``i``.
     o_valid : Out(1)
-        The other outputs mean something, 7 cycles behind ``i``.
+        The other outputs mean something, ``latency`` cycles behind ``i``.
     o : Out(ActionLayout(config))
     o_kind, o_queue_pair : Out(TaskKind), Out(config.bits("queue_pairs"))
     o_writes, o_state : Out(1), Out(StateLayout(config))
@@ -138,6 +139,10 @@ class Finish(wiring.Component):
         A congestion notification came for it.
     event : Out({valid: 1, p: AsyncEventLayout()})
         For the driver; in either cycle.
+
+    Attributes
+    ----------
+    latency : int
     """
 
     phase: Signal
@@ -155,6 +160,7 @@ class Finish(wiring.Component):
 
     def __init__(self, *, config: RoceConfig):
         self.config = config
+        self.latency = 9 if config.is_narrow else 7
         super().__init__(
             {
                 "phase": In(1),
@@ -229,15 +235,27 @@ class Finish(wiring.Component):
                 receive.credits.eq(Mux(at_8.is_shared, _NO_CREDITS, _credit_code(taken.left))),
                 receive.limit.eq(valid[2] & taken.limit),
             ]
-        failed, reason = self._end(m, steps[3], valid[3], receive)
+        o, failed, reason = self._end(m, steps[3], receive)
+        told: Any = Signal(AsyncEventLayout())
+        m.d.comb += [told.kind.eq(reason), told.number.eq(steps[3].number)]
+        # With narrow beats what was decided in the cycle before is put together at 11, and leaves
+        # at 12.
+        ends = Signal()
+        tells = Signal()
+        if config.is_narrow:
+            m.d.sync += ends.eq(valid[3] & self.phase)
+            m.d.sync += tells.eq(valid[3] & self.phase & failed)
+        else:
+            m.d.comb += [ends.eq(valid[3] & ~self.phase), tells.eq(ends & failed)]
+        told, *outputs = (self._held(m, value) for value in (told, *o.values()))
+        m.d.comb += [
+            self.o_valid.eq(ends),
+            *(getattr(self, name).eq(value) for name, value in zip(o, outputs, strict=True)),
+        ]
 
-        # The driver hears of a queue pair at 10, of its receive queue at 9.
+        # The driver hears of a queue pair with its action, of its receive queue at 9.
         with m.If(~self.phase):
-            m.d.comb += [
-                self.event.valid.eq(valid[3] & failed),
-                self.event.p.kind.eq(reason),
-                self.event.p.number.eq(steps[3].number),
-            ]
+            m.d.comb += [self.event.valid.eq(tells), self.event.p.eq(told)]
         with m.Else():
             m.d.comb += [
                 self.event.valid.eq(receive.limit),
@@ -246,9 +264,29 @@ class Finish(wiring.Component):
             ]
         return m
 
-    def _end(self, m: Module, at: Any, valid, receive: Any) -> tuple[Value, Value]:
-        """10: put together what follows."""
-        o: Any = self.o
+    def _held(self, m: Module, value: Any) -> Any:
+        """``value``, with narrow beats a cycle later."""
+        if not self.config.is_narrow:
+            return value
+        held = Signal(value.shape(), reset_less=True)
+        m.d.sync += held.eq(value)
+        return held
+
+    def _end(self, m: Module, at: Any, receive: Any) -> tuple[dict[str, Any], Value, Value]:
+        """10: put together what follows: outputs by name; whether and why the queue pair fails."""
+        outputs: dict[str, Any] = {
+            name: Signal(getattr(self, name).shape(), name=f"new_{name}")
+            for name in (
+                "o",
+                "o_kind",
+                "o_queue_pair",
+                "o_writes",
+                "o_state",
+                "o_flushes",
+                "o_congested",
+            )
+        }
+        o: Any = outputs["o"]
         verdict = at.verdict
         opcode, after = verdict.opcode, verdict.state
         is_rc, is_ud = at.service == Service.RC, at.service == Service.UD
@@ -277,15 +315,18 @@ class Finish(wiring.Component):
             # Of unreliable services what does not fit, or lacks a request, is dropped.
             done.eq(accepted & ~lacks & ~(opcode.is_send & too_long) & ~late_failure),
         ]
+        # Steps are for two cycles; what comes from the receive request is for the first of them.
+        invalid, access, done, rnr, late_failure, receive = (
+            self._held(m, value) for value in (invalid, access, done, rnr, late_failure, receive)
+        )
         fatal = invalid | access
 
         # State, for those that take a receive request.
-        state: Any = self.o_state
+        state: Any = outputs["o_state"]
         m.d.comb += [
-            self.o_valid.eq(valid & ~self.phase),
-            self.o_kind.eq(at.kind),
-            self.o_queue_pair.eq(at.queue_pair),
-            self.o_writes.eq(verdict.takes_receive | (at.kind == TaskKind.SET_UP)),
+            outputs["o_kind"].eq(at.kind),
+            outputs["o_queue_pair"].eq(at.queue_pair),
+            outputs["o_writes"].eq(verdict.takes_receive | (at.kind == TaskKind.SET_UP)),
             state.eq(after),
         ]
         keeps = ~done | ~opcode.ends
@@ -406,17 +447,17 @@ class Finish(wiring.Component):
 
         failed = fatal | ((at.kind == TaskKind.FAIL) & at.works)
         m.d.comb += [
-            self.o_flushes.eq(
+            outputs["o_flushes"].eq(
                 (failed & ~at.is_shared) | ((at.kind == TaskKind.FLUSH) & receive.taken)
             ),
-            self.o_congested.eq(is_packet & (verdict.outcome == Outcome.CONGESTED)),
+            outputs["o_congested"].eq(is_packet & (verdict.outcome == Outcome.CONGESTED)),
         ]
         reason = Mux(
             status == CompletionStatus.REMOTE_ACCESS,
             AsyncEventKind.ACCESS,
             Mux(at.kind == TaskKind.FAIL, AsyncEventKind.OPERATION, AsyncEventKind.REQUEST),
         )
-        return failed, reason
+        return outputs, failed, reason
 
 
 def _credit_code(left: Value) -> Value:

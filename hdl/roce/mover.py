@@ -7,8 +7,8 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..memory import SimpleDualPortRam
-from ..stream import PacketSignature, Queue
-from ..stream.packet_cut import PacketCut
+from ..stream import PacketSignature, Queue, SkidBuffer
+from ..stream.packet_cut import PacketCut, PieceLayout
 from .ask_place import PAGE_BITS, AskPlace
 from .config import RoceConfig
 from .layouts import (
@@ -21,7 +21,8 @@ from .layouts import (
     WriteOrderKind,
     WriteOrderLayout,
 )
-from .scatter import ScatterRowLayout, ScatterWalk
+from .one_row import OneRow
+from .scatter import ScatterPieceLayout, ScatterRowLayout, ScatterWalk
 from .translator import TranslateSignature
 
 __all__ = ["FailedLayout", "Mover"]
@@ -147,7 +148,8 @@ class Mover(wiring.Component):
         )
         wiring.connect(m, wiring.flipped(self.actions), ask.actions)
         wiring.connect(m, ask.translate, wiring.flipped(self.translate))
-        wiring.connect(m, wiring.flipped(self.packets), cut.i)
+        packets, pieces, walked = self._stages(m, cut, scatter)
+        wiring.connect(m, wiring.flipped(self.packets), packets)
         wiring.connect(m, cut.o, wiring.flipped(self.data))
         wiring.connect(m, wiring.flipped(self.scatter_rows), scatter.rows)
         wiring.connect(m, told.o, wiring.flipped(self.failures))
@@ -173,23 +175,21 @@ class Mover(wiring.Component):
         order_moves = Signal()
         m.d.comb += [
             needs_piece.eq(is_data | (action.has_packet & ~is_cut)),
-            can_order.eq(
-                (self.orders.ready | ~self.orders.valid) & told.i.ready & ~self.failed.valid
-            ),
-            can_move.eq(can_order & (cut.pieces.ready | ~needs_piece)),
-            order_moves.eq((emits | scatter.o.valid) & can_move),
+            can_order.eq(self._order_is_free() & told.i.ready & ~self.failed.valid),
+            can_move.eq(can_order & (pieces.ready | ~needs_piece)),
+            order_moves.eq((emits | walked.valid) & can_move),
             order_ends.eq(
                 Mux(
                     scatters,
-                    scatter.o.p.short | (scatter.o.p.last & ~action.completion.valid),
+                    walked.p.short | (walked.p.last & ~action.completion.valid),
                     ends,
                 )
             ),
             # This may be taken back: nothing in there minds.
-            cut.pieces.valid.eq((emits | scatter.o.valid) & can_order & needs_piece),
-            cut.pieces.p.skip.eq(skip),
-            cut.pieces.p.take.eq(Mux(is_data, span.length, 0)),
-            cut.pieces.p.last.eq(cuts_last | ~is_data),
+            pieces.valid.eq((emits | walked.valid) & can_order & needs_piece),
+            pieces.p.skip.eq(skip),
+            pieces.p.take.eq(Mux(is_data, span.length, 0)),
+            pieces.p.last.eq(cuts_last | ~is_data),
         ]
 
         flushed = Signal()
@@ -265,16 +265,15 @@ class Mover(wiring.Component):
             with m.State("SCATTER"):
                 m.d.comb += [
                     scatters.eq(1),
-                    scatter.jobs.valid.eq(1),
-                    scatter.o.ready.eq(can_order & cut.pieces.ready),
-                    is_data.eq(~scatter.o.p.short),
-                    cuts_last.eq(scatter.o.p.last),
-                    span.eq(scatter.o.p.span),
-                    skip.eq(scatter.o.p.skip),
-                    outcome.eq(Mux(scatter.o.p.short, Outcome.SHORT, Outcome.GOOD)),
+                    walked.ready.eq(can_order & pieces.ready),
+                    is_data.eq(~walked.p.short),
+                    cuts_last.eq(walked.p.last),
+                    span.eq(walked.p.span),
+                    skip.eq(walked.p.skip),
+                    outcome.eq(Mux(walked.p.short, Outcome.SHORT, Outcome.GOOD)),
                 ]
                 m.d.sync += ended_as.eq(Outcome.GOOD)
-                with m.If(scatter.jobs.ready):
+                with m.If(walked.valid & walked.ready & walked.p.last):
                     m.d.sync += is_cut.eq(1)
                     m.next = "END"
                     with m.If(order_ends):
@@ -282,7 +281,7 @@ class Mover(wiring.Component):
 
             with m.State("INVALIDATE"):
                 m.d.comb += ask.may_invalidate.eq(1)
-                with m.If(self.translate.request.ready):
+                with m.If(ask.asked):
                     m.next = "INVALIDATED"
 
             with m.State("INVALIDATED"):
@@ -309,7 +308,7 @@ class Mover(wiring.Component):
             # A flushed action that would have invalidated has asked nothing: nothing is here.
             ask.found.ready.eq(ask.invalidated | (takes & action.is_translated)),
         ]
-        self._connect_scatter(m, action, scatter)
+        self._connect_scatter(m, action, scatter, scatters)
         self._remember(m, action, dead, told, outcome, order_moves & order_ends)
         self._order(m, action, span, outcome, is_data=is_data, ends=order_ends, moves=order_moves)
         return m
@@ -347,10 +346,34 @@ class Mover(wiring.Component):
             ),
         ]
 
-    def _connect_scatter(self, m: Module, action: Any, scatter: ScatterWalk) -> None:
-        """Let the walk have what it looks at of the action."""
+    def _stages(self, m: Module, cut: PacketCut, scatter: ScatterWalk) -> tuple[Any, Any, Any]:
+        """Where packets come, where pieces go, and where those of a list come from."""
+        if not self.config.is_narrow:
+            return cut.i, cut.pieces, scatter.o
+        m.submodules.packets = packets = SkidBuffer(data_bytes=self.config.data_bytes)
+        m.submodules.pieces = pieces = OneRow(shape=PieceLayout())
+        m.submodules.walked = walked = OneRow(shape=ScatterPieceLayout())
+        wiring.connect(m, packets.o, cut.i)
+        wiring.connect(m, pieces.o, cut.pieces)
+        wiring.connect(m, scatter.o, walked.i)
+        return packets.i, pieces.i, walked.o
+
+    def _order_is_free(self) -> Value:
+        """Whether an order may be put on the output."""
+        if self.config.is_narrow:
+            return ~self.orders.valid
+        return self.orders.ready | ~self.orders.valid
+
+    def _connect_scatter(
+        self, m: Module, action: Any, scatter: ScatterWalk, scatters: Value
+    ) -> None:
+        """Let the walk have what it looks at of the action, once."""
         job: Any = scatter.jobs.p
         m.d.comb += [job[name].eq(action[name]) for name, _ in scatter.jobs.p.shape()]
+        has_walked = Signal()  # its last piece may still be on its way
+        m.d.comb += scatter.jobs.valid.eq(scatters & ~has_walked)
+        if self.config.is_narrow:
+            m.d.sync += has_walked.eq(scatters & (has_walked | scatter.jobs.ready))
 
     def _order(
         self,
@@ -366,7 +389,9 @@ class Mover(wiring.Component):
         """Put an order on the output."""
         order: Any = Signal(WriteOrderLayout(self.config), reset_less=True)
         m.d.comb += self.orders.payload.eq(order)
-        with m.If(self.orders.ready | ~self.orders.valid):
+        with m.If(self.orders.ready):
+            m.d.sync += self.orders.valid.eq(0)
+        with m.If(self._order_is_free()):
             m.d.sync += [
                 self.orders.valid.eq(moves),
                 order.kind.eq(WriteOrderKind.NOTHING),

@@ -41,11 +41,14 @@ class Protocol(wiring.Component):
     ==== ======================================================================================
 
     So two packets of a queue pair are 4 cycles apart, 12 behind one that takes a receive request,
-    (:class:`StateTable`).
+    (:class:`StateTable`). With narrow beats the decision takes 2 cycles more and the action 2 more
+    of its own, so that they are 6 cycles apart, or 16; who enters is chosen a cycle before, so that
+    packets enter every fourth cycle.
     After reset the tables are cleared, a row each cycle; packets wait as long.
 
-    Latency is 4 cycles of :class:`KeyCheck` and 11 to the action, 3 more through its queue.
-    Throughput is a packet every 2 cycles, of one queue pair every 4.
+    Latency is 4 cycles of :class:`KeyCheck` and 11 to the action, 3 more through its queue; with
+    narrow beats 5, 16 and 3. Throughput is a packet every 2 cycles, of one queue pair every 4; with
+    narrow beats every 4 and 6.
 
     Specification: docs/roce.md; IBTA Architecture Specification volume 1, 9.6 to 9.8.
 
@@ -152,17 +155,27 @@ class Protocol(wiring.Component):
         now = Signal(16)
         m.d.sync += now.eq(now + self.tick)
 
-        # 0: who enters, and whether it may.
+        # 0: who enters, and whether it may. With narrow beats it is chosen the cycle before, of
+        # those who are not just taken.
         kind = Signal(TaskKind)
         candidate = Signal(qp_bits)
         is_slow = Signal()
         wants = Signal()
         packets_turn = Signal()
         setting_up = Signal()
-        waits = self.failures.valid | (self.contexts.valid & ~setting_up) | flushes.o.valid
-        with m.If(waits & ~(packets_turn & keys.o.valid)):
+        has_packet = Signal()
+        has_failure = Signal()
+        has_flush = Signal()
+        for has, source in (
+            (has_packet, keys.o),
+            (has_failure, self.failures),
+            (has_flush, flushes.o),
+        ):
+            m.d.comb += has.eq(source.valid & ~(source.ready if config.is_narrow else 0))
+        waits = has_failure | (self.contexts.valid & ~setting_up) | has_flush
+        with m.If(waits & ~(packets_turn & has_packet)):
             m.d.comb += [wants.eq(1), is_slow.eq(1)]
-            with m.If(self.failures.valid):
+            with m.If(has_failure):
                 m.d.comb += [
                     kind.eq(TaskKind.FAIL),
                     candidate.eq(self.failures.p.queue_pair),
@@ -176,11 +189,24 @@ class Protocol(wiring.Component):
                 m.d.comb += [kind.eq(TaskKind.FLUSH), candidate.eq(flushes.o.payload)]
         with m.Else():
             m.d.comb += [
-                wants.eq(keys.o.valid),
+                wants.eq(has_packet),
                 kind.eq(TaskKind.PACKET),
                 candidate.eq(keys.o.p.request.queue_pair),
                 is_slow.eq(_may_take_receive(keys.o.p.request.opcode)),
             ]
+
+        if config.is_narrow:
+            chosen = Cat(kind, candidate, is_slow, wants)
+            kind, candidate, is_slow, wants = (
+                Signal(value.shape(), name=f"chosen_{name}")
+                for name, value in (
+                    ("kind", kind),
+                    ("candidate", candidate),
+                    ("is_slow", is_slow),
+                    ("wants", wants),
+                )
+            )
+            m.d.sync += Cat(kind, candidate, is_slow, wants).eq(chosen)
 
         room = Signal(range(actions.capacity + 1), init=actions.capacity)
         enters = Signal()
@@ -241,6 +267,13 @@ class Protocol(wiring.Component):
         vo: Any = verdict.o
         at_3 = Signal()
         before_state: Any = states.row
+        request = checked.request
+        if config.is_narrow:
+            # At 5, two cycles later: registers of two cycles, as those before.
+            valid_2, task, request, context, before_state = (
+                self._later(m, phase, value)
+                for value in (valid_2, task, request, context, before_state)
+            )
         is_packet = task.kind == TaskKind.PACKET
         was_ready = before_state.state == QueuePairState.READY
         fails = Signal()
@@ -266,7 +299,6 @@ class Protocol(wiring.Component):
             queues.take.take.eq(flushes_3 | (vo.takes_receive & ~vo.had_receive)),
         ]
         carried: Any = finish.i
-        request = checked.request
         m.d.comb += [
             finish.phase.eq(phase),
             finish.taken.eq(queues.taken),
@@ -364,10 +396,21 @@ class Protocol(wiring.Component):
             heads.write_data.eq(self.head.head),
         ]
         contexts = table("contexts", ContextLayout(config), False)
+        is_narrow = config.is_narrow
         m.submodules.states = states = StateTable(
-            shape=StateLayout(config), depth=config.queue_pairs
+            shape=StateLayout(config),
+            depth=config.queue_pairs,
+            write_cycles=5 if is_narrow else 3,
+            late_cycles=14 if is_narrow else 10,
         )
         return contexts, states, heads
+
+    def _later(self, m: Module, phase: Signal, value: Any) -> Any:
+        """``value``, which stays for two cycles, in the next two."""
+        later = Signal(value.shape())
+        with m.If(phase):
+            m.d.sync += later.eq(value)
+        return later
 
     def _write_jobs(self, m: Module, valid, task, context, request, verdict) -> None:
         """Put the row of a job into its ring, a cycle later."""

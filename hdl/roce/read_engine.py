@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..dma import MemoryReadSignature, MemoryRequestLayout
-from ..stream import PacketSignature, Queue, Realign
+from ..stream import PacketSignature, Queue, Realign, SkidBuffer
 from ..stream.realign import kept_count
 from .config import RoceConfig
 from .layouts import (
@@ -27,6 +27,8 @@ __all__ = ["ReadEngine"]
 #: Segments whose data may be on the way. A memory that answers in 1 us holds 57 KB of the 57 GB/s
 #: that 400 Gb/s of responses need at most: 56 segments of 1 KiB, or 14 of 4 KiB.
 _SEGMENTS_IN_FLIGHT = 64
+#: The same with narrow beats, of which a segment of 256 bytes has 16 or more.
+_NARROW_SEGMENTS = 16
 #: Cycles from a segment to its first read: 16 of the Translator at most, and the registers here.
 _TRANSLATION_CYCLES = 22
 #: Bytes of the shortest segments that may follow each other without end: the smallest path MTU.
@@ -59,13 +61,13 @@ class ReadEngine(wiring.Component):
     fail again.
 
     Latency is 1 cycle from a segment to the Translator; from its response to the read 2 cycles at
-    8 bytes a beat and 3 above; of the data that of :class:`Realign`, 3 or 4 cycles. An answer is
-    there 3 cycles after the read at 8 bytes a beat and 4 above, or 5 and 7 after a segment without
-    bytes. Throughput is a beat per cycle across packets of 256 bytes or more, with the Translator's
-    latency of 16 cycles, if memory gives as much; the join of two spans takes a cycle more if the
-    first ends within a beat. 64 segments or more are under way at a time. Only ``segments`` is held
-    back where memory is slow: no wait depends on another block than memory, the Translator and who
-    takes answers, data and failures.
+    8 bytes a beat and 3 above; of the data that of :class:`Realign`, with narrow beats one more, so
+    4 cycles. An answer is there 2 cycles after the read at 8 bytes a beat, 3 at 16 and 4 above, or
+    4, 6 and 7 after a segment without bytes. Throughput is a beat per cycle across packets of 256
+    bytes or more, with the Translator's latency of 16 cycles, if memory gives as much; the join of
+    two spans takes a cycle more if the first ends within a beat. 64 segments or more are under way
+    at a time, 16 with narrow beats. Only ``segments`` is held back where memory is slow: no wait
+    depends on another block than memory, the Translator and who takes answers, data and failures.
 
     Specification: IBTA Architecture Specification volume 1, 9.7.5 (READ responses and NAKs).
 
@@ -77,7 +79,8 @@ class ReadEngine(wiring.Component):
     Members
     -------
     segments : In(stream.Signature(ReadSegmentLayout(config)))
-        Segments. ``segments.ready`` depends combinationally on ``translate.request.ready``.
+        Segments. ``segments.ready`` depends combinationally on ``translate.request.ready``, with
+        narrow beats on registers only.
     translate : Out(TranslateSignature(config))
         Translations; the request is registered.
     reads : Out(MemoryReadSignature(data_bytes))
@@ -153,7 +156,13 @@ class ReadEngine(wiring.Component):
             self.rows = Queue(
                 shape=data.StructLayout(answer_fields), depth=translations, shallow=True
             )
-        self.pending = Queue(shape=self._pending_layout, depth=_SEGMENTS_IN_FLIGHT, block=True)
+        narrow = config.is_narrow
+        self.pending = Queue(
+            shape=self._pending_layout,
+            depth=_NARROW_SEGMENTS if narrow else _SEGMENTS_IN_FLIGHT,
+            block=not narrow,
+            shallow=narrow,
+        )
         self.realign = Realign(data_bytes=config.data_bytes, has_base=False)
 
     def elaborate(self, platform):
@@ -179,7 +188,7 @@ class ReadEngine(wiring.Component):
         can_ask = Signal()
         m.d.comb += [
             has_bytes.eq(segment.answer.payload_bytes.any()),
-            can_ask.eq(request.ready | ~request.valid),
+            can_ask.eq(~request.valid | (0 if self.config.is_narrow else request.ready)),
             self.segments.ready.eq(parked.ready & can_ask),
             parked.valid.eq(self.segments.valid & can_ask),
             parked.p.has_bytes.eq(has_bytes),
@@ -196,6 +205,8 @@ class ReadEngine(wiring.Component):
             request.p.length.eq(asked.length),
             request.p.invalidate.eq(0),
         ]
+        with m.If(request.ready):
+            m.d.sync += request.valid.eq(0)
         with m.If(can_ask):
             m.d.sync += [
                 request.valid.eq(self.segments.valid & parked.ready & has_bytes),
@@ -266,7 +277,12 @@ class ReadEngine(wiring.Component):
         failures = self.failures
         realign = self.realign
         slot: Any = realign.i.p
-        wiring.connect(m, realign.o, wiring.flipped(self.data))
+        if self.config.is_narrow:
+            m.submodules.skid = skid = SkidBuffer(data_bytes=self.config.data_bytes)
+            wiring.connect(m, realign.o, skid.i)
+            wiring.connect(m, skid.o, wiring.flipped(self.data))
+        else:
+            wiring.connect(m, realign.o, wiring.flipped(self.data))
 
         failed: Any = Signal(self.drop.shape())
         is_failed = Signal()

@@ -207,13 +207,26 @@ class ReceiveQueues(wiring.Component):
         left = Signal(count_bits)
         takes = Signal()
         disarms = Signal()
+        # 3: whether the limit is reached is known a cycle later, in the driver's turn.
+        limits_3 = Signal()
+        limit_3 = Signal(16, reset_less=True)
+        left_3 = Signal(count_bits, reset_less=True)
+        same_3 = Signal(reset_less=True)
+        queue_3 = Signal(config.bits("receive_queues"), reset_less=True)
+        m.d.sync += [
+            limits_3.eq(takes & take_2.tells & self.phase),
+            limit_3.eq(limit_row),
+            left_3.eq(left),
+            same_3.eq(same),
+            queue_3.eq(take_2.queue),
+        ]
         m.d.sync += same.eq(last_valid & (last_queue == take_1.queue))
         m.d.comb += [
             head.eq(Mux(same, last_head, head_row)),
-            limit.eq(Mux(same & last_disarmed, 0, limit_row)),
+            limit.eq(Mux(same_3 & last_disarmed, 0, limit_3)),
             takes.eq(take_2.valid & take_2.take & (head != tail)),
             left.eq(tail - head - takes),
-            disarms.eq(takes & take_2.tells & (left < limit)),
+            disarms.eq(limits_3 & (left_3 < limit)),
             heads.write_lanes.eq(takes),
             heads.write_address.eq(take_2.queue),
             heads.write_data.eq(head + 1),
@@ -223,16 +236,17 @@ class ReceiveQueues(wiring.Component):
                 last_valid.eq(take_2.valid),
                 last_queue.eq(take_2.queue),
                 last_head.eq(head + takes),
-                last_disarmed.eq(disarms | (limit == 0)),
             ]
+        with m.Else():
+            m.d.sync += last_disarmed.eq(disarms | (limit == 0))
 
         # 3: the ring's address; 4: its row; then the output.
         ring_read = Signal(range(ring.depth), reset_less=True)
         m.d.sync += ring_read.eq(Cat(head[:-1], take_2.queue))
         m.d.comb += [ring.read_en.eq(1), ring.read_address.eq(ring_read)]
-        found = [(takes, "taken"), (left, "left"), (disarms, "limit")]
-        for value, name in found:
-            held = [Signal(len(value), name=f"{name}_{n}", reset_less=True) for n in (3, 4, 5)]
+        found = [(takes, "taken", (3, 4, 5)), (left, "left", (3, 4, 5)), (disarms, "limit", (4, 5))]
+        for value, name, cycles in found:
+            held = [Signal(len(value), name=f"{name}_{n}", reset_less=True) for n in cycles]
             m.d.sync += [after.eq(v) for after, v in zip(held, [value, *held], strict=False)]
             m.d.comb += taken[name].eq(held[-1])
         row: Any = Signal(request, reset_less=True)
@@ -259,10 +273,10 @@ class ReceiveQueues(wiring.Component):
             tails.write_data.eq(tail + 1),
             ring.write_address.eq(Cat(tail[:-1], posts.p.queue)),
             ring.write_data.eq(Cat(posts.p.handle, posts.p.length)),
-            self.limits.ready.eq(~self.phase & ~clear.valid),
-            limits.write_lanes.eq(disarms | (self.limits.valid & ~self.phase)),
-            limits.write_address.eq(Mux(self.phase, take_2.queue, self.limits.p.queue)),
-            limits.write_data.eq(Mux(self.phase, 0, self.limits.p.limit)),
+            self.limits.ready.eq(~self.phase & ~clear.valid & ~limits_3),
+            limits.write_lanes.eq(disarms | (self.limits.valid & self.limits.ready)),
+            limits.write_address.eq(Mux(limits_3, queue_3, self.limits.p.queue)),
+            limits.write_data.eq(Mux(limits_3, 0, self.limits.p.limit)),
         ]
         with m.If(clear.valid):
             for ram in (heads, tails, limits):

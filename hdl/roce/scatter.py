@@ -136,7 +136,7 @@ class ScatterWalk(wiring.Component):
             lane_count=1,
             latency=1,
             bypass=False,
-            block=True,
+            block=not config.is_narrow,
         )
         m.d.comb += [
             self.rows.ready.eq(1),

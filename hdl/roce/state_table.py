@@ -11,21 +11,19 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = ["StateTable"]
 
-# A packet that may write late does so ten cycles after its turn; the next turn is twelve after it.
-_LATE_STEPS = 5
-
 
 class StateTable(wiring.Component):
     """Hold a row for each queue pair; let those who want it take turns.
 
     A turn begins every second cycle, in that in which ``phase`` is low. Whoever has it gets the row
-    2 cycles later and writes it 3 cycles after its turn began, or, if it said ``late``, perhaps
-    only 10 cycles after. The next turn with the same row begins 4, or 12, cycles after it: until
-    then who wants it waits. So each finds what the one before left, without forwarding; and the two
-    kinds of writes are in different cycles, so one port is enough.
+    2 cycles later and writes it ``write_cycles`` after its turn began, or, if it said ``late``,
+    perhaps only ``late_cycles`` after. The next turn with the same row begins after that, in the
+    next cycle or the next but one: until then who wants it waits. So each finds what the one before
+    left, without forwarding; and the two kinds of writes are in different cycles, so one port is
+    enough.
 
-    Latency is 2 cycles. Throughput is a turn every 2 cycles; for one row every 4, behind a late one
-    every 12.
+    Latency is 2 cycles. Throughput is a turn every 2 cycles; for one row every ``write_cycles + 1``
+    cycles, behind a late one every ``late_cycles + 2``.
 
     Specification: this docstring.
 
@@ -35,6 +33,8 @@ class StateTable(wiring.Component):
         Shape of a row.
     depth : int
         Rows, 2 or more.
+    write_cycles, late_cycles : int
+        When rows are written: odd, 3 or more, and even, more than that.
 
     Members
     -------
@@ -49,9 +49,14 @@ class StateTable(wiring.Component):
     row : Out(shape)
         Row of the turn that began 2 or 3 cycles before.
     write, write_index, write_row : In(1), In(range(depth)), In(shape)
-        Write; in the third cycle after a turn began, thus while ``phase`` is high.
+        Write; ``write_cycles`` after a turn began, thus while ``phase`` is high.
     late_write, late_index, late_row : In(1), In(range(depth)), In(shape)
-        Write late; in the tenth cycle, thus while ``phase`` is low.
+        Write late; ``late_cycles`` after a turn began, thus while ``phase`` is low.
+
+    Raises
+    ------
+    ValueError
+        If ``write_cycles`` or ``late_cycles`` is not as it has to be.
     """
 
     phase: Signal
@@ -69,7 +74,13 @@ class StateTable(wiring.Component):
     late_index: Signal
     late_row: Any
 
-    def __init__(self, *, shape: ShapeLike, depth: int):
+    def __init__(self, *, shape: ShapeLike, depth: int, write_cycles: int, late_cycles: int):
+        if write_cycles < 3 or not write_cycles % 2:
+            raise ValueError(f"write_cycles must be odd, 3 or more, not {write_cycles!r}")
+        if late_cycles < write_cycles or late_cycles % 2:
+            raise ValueError(f"late_cycles must be even, more than that, not {late_cycles!r}")
+        self.write_cycles = write_cycles
+        self.late_cycles = late_cycles
         self.shape = shape
         self.depth = depth
         super().__init__(
@@ -90,10 +101,10 @@ class StateTable(wiring.Component):
                 "late_row": In(shape),
             }
         )
-        # Turns that began 2, 4, ... 10 cycles ago; proofs state their invariants.
+        # Turns that began 2, 4, ... cycles ago; proofs state their invariants.
         taken = data.StructLayout({"valid": 1, "index": range(depth), "late": 1})
         self._taken: list[Any] = [
-            Signal(taken, name=f"taken_{2 * step}") for step in range(1, _LATE_STEPS + 1)
+            Signal(taken, name=f"taken_{2 * step}") for step in range(1, late_cycles // 2 + 1)
         ]
 
     def elaborate(self, platform):
@@ -112,7 +123,9 @@ class StateTable(wiring.Component):
         m.d.comb += self.phase.eq(phase)
 
         busy = Cat(
-            turn.valid & (turn.index == self.index) & (turn.late if step else 1)
+            turn.valid
+            & (turn.index == self.index)
+            & (turn.late if 2 * step + 2 > self.write_cycles else 1)
             for step, turn in enumerate(self._taken)
         )
         m.d.comb += [

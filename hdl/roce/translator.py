@@ -12,7 +12,6 @@ from .layouts import TranslateRequestLayout, TranslateResponseLayout
 
 __all__ = [
     "CLIENT_COUNT",
-    "LATENCY",
     "KeyStateLayout",
     "PageLayout",
     "TranslateSignature",
@@ -21,8 +20,6 @@ __all__ = [
 
 #: Mover, ReadEngine, AtomicUnit.
 CLIENT_COUNT = 3
-#: Cycles from a request that is accepted to its response.
-LATENCY = 4
 
 #: Pages have 4 KiB at least, so that no packet's payload (4096 bytes) touches three of them.
 _LEAST_SHIFT = 12
@@ -99,7 +96,7 @@ class Translator(wiring.Component):
     A write of a key is seen by all requests that are accepted in its cycle or later. Pages of a
     valid key must not be written. Tables are not reset: an FPGA starts with no valid key.
 
-    Latency is ``LATENCY`` cycles, without exception. Throughput is a request per cycle.
+    Latency is :attr:`latency` cycles, without exception. Throughput is a request per cycle.
 
     Specification: this docstring.
 
@@ -107,6 +104,12 @@ class Translator(wiring.Component):
     ----------
     config : RoceConfig
         ``regions`` and ``pages`` count.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from a request that is accepted to its response: 4. With narrow beats 6: a register
+        in front of the block RAM of the pages, and one behind it.
 
     Members
     -------
@@ -125,6 +128,7 @@ class Translator(wiring.Component):
 
     def __init__(self, *, config: RoceConfig):
         self.config = config
+        self.latency = 6 if config.is_narrow else 4
         super().__init__(
             {
                 "clients": In(TranslateSignature(config)).array(CLIENT_COUNT),
@@ -136,6 +140,12 @@ class Translator(wiring.Component):
         self.answered = Signal(TranslateRequestLayout(config), reset_less=True)
         self.first_page = Signal(PageLayout(config)["page"].shape)
         self.second_page = Signal(PageLayout(config)["page"].shape)
+
+    def _later(self, m: Module, value: Any) -> Any:
+        """``value``, a cycle later."""
+        later = Signal(value.shape())
+        m.d.sync += later.eq(value)
+        return later
 
     def _shifted(self, m: Module, index: Value, amount: Value, level: int) -> tuple[Value, Value]:
         """Shift ``index`` right by 2 ** level if ``amount`` is set, with later levels to come.
@@ -166,7 +176,7 @@ class Translator(wiring.Component):
                 shape=page_layout,
                 depth=self.config.pages // 2,
                 lane_count=1,
-                latency=1,
+                latency=2 if self.config.is_narrow else 1,
                 bypass=False,
                 block=True,
             )
@@ -250,7 +260,9 @@ class Translator(wiring.Component):
         located_index = Signal(len(index), reset_less=True)
         located_in_page = Signal(_CHOSEN_BITS, reset_less=True)
         beyond = Signal(reset_less=True)
-        crosses = Signal(reset_less=True)
+        may_cross = Signal(reset_less=True)
+        located_end = Signal(len(end), reset_less=True)
+        crosses = Signal()
         second_length = Signal(_LEAST_SHIFT, reset_less=True)
         m.d.sync += [
             located_of.eq(asked_of),
@@ -261,10 +273,17 @@ class Translator(wiring.Component):
             beyond.eq(
                 Cat(*lost).any() | (asked.length[_LEAST_SHIFT] & asked.length[:_LEAST_SHIFT].any())
             ),
-            crosses.eq(at_end_of_page & (end[_LEAST_SHIFT:] != 0) & (end != _MOST_BYTES)),
+            may_cross.eq(at_end_of_page),
+            located_end.eq(end),
             second_length.eq(end),
         ]
-        m.d.comb += [states.read_en.eq(1), states.read_address.eq(place.key)]
+        m.d.comb += [
+            crosses.eq(
+                may_cross & (located_end[_LEAST_SHIFT:] != 0) & (located_end != _MOST_BYTES)
+            ),
+            states.read_en.eq(1),
+            states.read_address.eq(place.key),
+        ]
 
         index = located_index
         late_lost: list[Value] = [beyond]
@@ -277,11 +296,33 @@ class Translator(wiring.Component):
         next_row = Signal(page_bits + 1)
         in_range = Signal()
         has_bytes = Signal()
+        is_lost = Signal()
         m.d.comb += [
             row.eq(located_place.page_row + index),
             # With a carry in: one adder, not two.
             next_row.eq((Cat(1, located_place.page_row) + Cat(1, index))[1:]),
-            in_range.eq(~Cat(*late_lost).any() & ~row[-1] & ~(crosses & next_row[-1])),
+            is_lost.eq(Cat(*late_lost).any()),
+        ]
+        # From here on with narrow beats the registers in front of the pages' memory; whose key's
+        # row comes from its memory in the next cycle without them, and in this one with them.
+        key_place = located_place
+        if self.config.is_narrow:
+            located_of, located, located_in_page, crosses, second_length, row, next_row, is_lost = (
+                self._later(m, value)
+                for value in (
+                    located_of,
+                    located,
+                    located_in_page,
+                    crosses,
+                    second_length,
+                    row,
+                    next_row,
+                    is_lost,
+                )
+            )
+            located_place = located.place
+        m.d.comb += [
+            in_range.eq(~is_lost & ~row[-1] & ~(crosses & next_row[-1])),
             has_bytes.eq((located.length != 0) & ~located.invalidate),
         ]
         for bank, address in zip(banks, [next_row, row], strict=True):
@@ -292,6 +333,7 @@ class Translator(wiring.Component):
         found_in_page = Signal(_CHOSEN_BITS, reset_less=True)
         found_key = Signal.like(located_place.key, reset_less=True)
         found_variant = Signal.like(located_place.variant, reset_less=True)
+        answered = Signal(TranslateRequestLayout(self.config), reset_less=True)
         found_ok = Signal(reset_less=True)
         is_odd = Signal(reset_less=True)
         lengths = [Signal(_LEAST_SHIFT + 1, name=f"length_{n}", reset_less=True) for n in range(2)]
@@ -299,13 +341,13 @@ class Translator(wiring.Component):
             found_of.eq(located_of),
             found_linear.eq(located_place.linear),
             found_in_page.eq(located_in_page),
-            found_key.eq(located_place.key),
-            found_variant.eq(located_place.variant),
+            found_key.eq(key_place.key),
+            found_variant.eq(key_place.variant),
             found_ok.eq(in_range | ~has_bytes),
             is_odd.eq(row[0]),
             lengths[0].eq(0),
             lengths[1].eq(0),
-            self.answered.eq(located),
+            answered.eq(located),
         ]
         with m.If(in_range & has_bytes):
             m.d.sync += lengths[0].eq(located.length)
@@ -319,6 +361,22 @@ class Translator(wiring.Component):
         state: Any = states.read_data
         key_matches = Signal()
         m.d.comb += key_matches.eq(state.valid & (state.variant == found_variant))
+        is_match: Value = key_matches
+        if self.config.is_narrow:
+            is_match = self._later(m, self._later(m, key_matches))
+            found_of, found_linear, found_in_page, answered, found_ok, is_odd, *lengths = (
+                self._later(m, value)
+                for value in (
+                    found_of,
+                    found_linear,
+                    found_in_page,
+                    answered,
+                    found_ok,
+                    is_odd,
+                    *lengths,
+                )
+            )
+        m.d.comb += self.answered.eq(answered)
         pages: list[Any] = [Signal(page_layout, name=f"page_{n}") for n in range(2)]
         with m.If(is_odd):
             m.d.comb += [pages[0].eq(banks[1].read_data), pages[1].eq(banks[0].read_data)]
@@ -331,7 +389,7 @@ class Translator(wiring.Component):
         page_mask = Cat(found_in_page, C(0, 64 - _MOST_SHIFT))
         m.d.sync += [
             response_of.eq(found_of),
-            response.ok.eq(key_matches & found_ok),
+            response.ok.eq(is_match & found_ok),
             *(span.space.eq(page.space) for span, page in zip(response.spans, pages, strict=True)),
             *(span.length.eq(size) for span, size in zip(response.spans, lengths, strict=True)),
             response.spans[0].address.eq(
@@ -342,7 +400,7 @@ class Translator(wiring.Component):
             ),
             response.spans[1].address.eq(Cat(C(0, _LEAST_SHIFT), pages[1].page & ~page_mask)),
         ]
-        with m.If(~key_matches):
+        with m.If(~is_match):
             m.d.sync += [span.length.eq(0) for span in response.spans]
         for number, client in enumerate(self.clients):
             m.d.comb += [

@@ -119,10 +119,11 @@ class VerdictLayout(data.StructLayout):
 class Verdict(wiring.Component):
     """Decide what a packet means: each rule that needs no receive request, in the order of them.
 
-    One cycle compares, each comparison by itself; the next decides and makes the new state.
+    One cycle compares, each comparison by itself; the next decides and makes the new state. With
+    narrow beats there are registers between these two, and behind them.
 
-    Latency is 1 cycle: ``o`` is combinational from registers of what was at ``i``. Throughput is
-    1 packet per cycle.
+    Latency is 1 cycle: ``o`` is combinational from registers of what was at ``i``. With narrow
+    beats it is 3 cycles, and ``o`` is registered. Throughput is 1 packet per cycle.
 
     Specification: docs/roce.md; IBTA Architecture Specification volume 1, 9.6 to 9.8.
 
@@ -135,7 +136,11 @@ class Verdict(wiring.Component):
     i : In(VerdictInputLayout(config))
         Packet, and all that is known of its queue pair.
     o : Out(VerdictLayout(config))
-        What it means, a cycle later.
+        What it means, ``latency`` cycles later.
+
+    Attributes
+    ----------
+    latency : int
     """
 
     i: data.View
@@ -143,12 +148,29 @@ class Verdict(wiring.Component):
 
     def __init__(self, *, config: RoceConfig):
         self.config = config
+        self.latency = 3 if config.is_narrow else 1
         super().__init__({"i": In(VerdictInputLayout(config)), "o": Out(VerdictLayout(config))})
 
     def elaborate(self, platform):
         m = Module()
         flags = self._compare(m)
-        self._decide(m, flags)
+        decided: Any = Signal(VerdictLayout(self.config))
+        self._decide(m, flags, decided)
+        if not self.config.is_narrow:
+            m.d.comb += self.o.eq(decided)
+            self._advance(m, flags, decided, self.o)
+            return m
+        # A cycle later; of the flags few are used there.
+        later: dict[str, Any] = {}
+        for name, flag in flags.items():
+            later[name] = Signal(flag.shape(), name=f"{name}_later", reset_less=True)
+            m.d.sync += later[name].eq(flag)
+        decided_later: Any = Signal(VerdictLayout(self.config), reset_less=True)
+        o: Any = Signal(VerdictLayout(self.config))
+        made: Any = Signal(VerdictLayout(self.config), reset_less=True)
+        m.d.sync += [decided_later.eq(decided), made.eq(o)]
+        m.d.comb += [o.eq(decided_later), self.o.eq(made)]
+        self._advance(m, later, decided_later, o)
         return m
 
     def _compare(self, m: Module) -> dict[str, Any]:
@@ -255,9 +277,8 @@ class Verdict(wiring.Component):
         keep("may_notify", ~state.notified | ((i.now - state.notified_at)[:16] >= i.cnp_interval))
         return flags
 
-    def _decide(self, m: Module, f: dict[str, Any]) -> None:
-        """Decide by the comparisons, and make the new state."""
-        o: Any = self.o
+    def _decide(self, m: Module, f: dict[str, Any], o: Any) -> None:
+        """Decide by the comparisons: all of ``o`` but the place and the new state."""
         opcode, state = f["opcode"], f["state"]
         is_rc, is_uc = f["service"] == Service.RC, f["service"] == Service.UC
         is_ud = f["service"] == Service.UD
@@ -360,11 +381,10 @@ class Verdict(wiring.Component):
             m.d.comb += o.job_kind.eq(JobKind.REPLAY)
         with m.Else():
             m.d.comb += o.job_kind.eq(Mux(opcode.is_add, JobKind.FETCH_ADD, JobKind.COMPARE_SWAP))
-        self._advance(m, f, outcome, is_again, too_long)
 
-    def _advance(self, m: Module, f: dict[str, Any], outcome, is_again, too_long) -> None:
-        """Make the state behind the packet."""
-        o: Any = self.o
+    def _advance(self, m: Module, f: dict[str, Any], decided: Any, o: Any) -> None:
+        """Make the place and the state behind the packet, in ``o``, of what was decided."""
+        outcome, is_again, too_long = decided.outcome, decided.again, decided.too_long
         after = o.state
         opcode, state = f["opcode"], f["state"]
         is_uc = f["service"] == Service.UC
@@ -379,11 +399,11 @@ class Verdict(wiring.Component):
             place.eq(Mux(opcode.begins | opcode.has_invalidate, f["place"], state.place)),
             o.had_receive.eq(state.has_receive),
             after.eq(state),
-            after.notified.eq(state.notified | o.notify),
-            after.notified_at.eq(Mux(o.notify, f["now"], state.notified_at)),
+            after.notified.eq(state.notified | decided.notify),
+            after.notified_at.eq(Mux(decided.notify, f["now"], state.notified_at)),
         ]
         # What a SEND that begins may fail of is known only with its receive request.
-        fails_late = too_long | (o.bad_invalidate & ~opcode.begins)
+        fails_late = too_long | (decided.bad_invalidate & ~opcode.begins)
         ends_well = (outcome == Outcome.ACCEPT) & opcode.ends & ~fails_late
         new_job = (outcome == Outcome.JOB) & ~is_again
         fails = (

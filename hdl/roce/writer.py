@@ -27,8 +27,10 @@ from .write_outcomes import FailedLayout, WriteOutcomes, WriterRowLayout
 
 __all__ = ["ClaimLayout", "CompletionEntryLayout", "Writer"]
 
-#: Writes that may be without their response, 64 at least: as many as a client of the DMA may have.
+#: Writes that may be without their response: as many as a client of the DMA may have; with narrow
+#: beats so many that those of ten beats cover 160 cycles.
 _ROWS = 64
+_NARROW_ROWS = 16
 #: Packets of data that may be begun before they come. An order and its data leave the mover 7
 #: cycles apart, and orders come every 2: 4 of them.
 _AHEAD = 7
@@ -105,7 +107,8 @@ class Writer(wiring.Component):
     Latency is 1 cycle from an order or a beat to ``writes``, 3 from an order of COMPLETION; 1 from
     a response to ``events`` and ``interrupts``, 4 from an order that writes nothing. Throughput is
     an order per cycle and a beat per cycle without a gap between packets; an entry takes 3 cycles,
-    with beats of 16 bytes 4 and of 8 bytes 6, and 3 more if a driver's command comes in between.
+    with beats of 16 bytes 5 and of 8 bytes 7, and 3 more if a driver's command comes in between.
+    With narrow beats an order takes 2 cycles at least, and each begins 1 cycle later.
 
     Specification: docs/roce.md; the contract of :func:`MemoryWriteSignature`; streams follow the
     rules of ``amaranth.lib.stream``.
@@ -178,8 +181,12 @@ class Writer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.queues = queues = CompletionQueues(config=self.config)
+        is_narrow = self.config.is_narrow
         m.submodules.rows = rows = Queue(
-            shape=WriterRowLayout(self.config), depth=_ROWS, block=True
+            shape=WriterRowLayout(self.config),
+            depth=_NARROW_ROWS if is_narrow else _ROWS,
+            block=not is_narrow,
+            shallow=is_narrow,
         )
         m.submodules.outcomes = outcomes = WriteOutcomes(config=self.config)
         wiring.connect(m, wiring.flipped(self.queue_setups), queues.queue_setups)
@@ -224,7 +231,7 @@ class Writer(wiring.Component):
         ]
 
         address = Signal(64)
-        is_held = Signal()
+        touches = Signal()  # the claimed page
         beyond = Signal(_CLAIM_BITS)
         space = Mux(is_completion, result.space, order.span.space)
         m.d.comb += [
@@ -233,8 +240,9 @@ class Writer(wiring.Component):
             ),
             # What begins in the page or in the one before may touch it: 4096 bytes at most.
             beyond.eq(self.claim.page - address[_PAGE_SHIFT:]),
-            is_held.eq(self.claim.valid & (space == self.claim.space) & ~beyond[1:].any()),
+            touches.eq(self.claim.valid & (space == self.claim.space) & ~beyond[1:].any()),
         ]
+        is_held, is_known = self._hold(m, touches, is_data | queues.results.valid)
 
         # Spaces that have data that nobody has waited for.
         touched = Signal(_SPACES)
@@ -261,9 +269,10 @@ class Writer(wiring.Component):
             passes.eq(passing & beat_free & self.data.valid),
             ends.eq(passes & self.data.p.last),
             may_begin.eq(row_free & request_free),
-            begins_data.eq(is_data & may_begin & ~is_held & (ahead != _AHEAD)),
+            begins_data.eq(is_data & is_known & may_begin & ~is_held & (ahead != _AHEAD)),
             begins_entry.eq(
                 has_result
+                & is_known
                 & result.fits
                 & ~elsewhere.any()
                 & ~flushing
@@ -338,6 +347,19 @@ class Writer(wiring.Component):
             with m.If(~passing):
                 self._load(m, self._entry(m, order, result), beat, beat_number)
         return m
+
+    def _hold(self, m: Module, touches: Value, is_here: Value) -> tuple[Value, Value]:
+        """Whether what is next has to wait for the claim, and whether that is known.
+
+        With narrow beats it is known a cycle late. In the first cycle of a claim nothing begins but
+        what its mark is behind.
+        """
+        if not self.config.is_narrow:
+            return touches, C(1)
+        is_held = Signal()
+        is_known = Signal()
+        m.d.sync += [is_held.eq(touches), is_known.eq(is_here & ~self.orders.ready)]
+        return is_held, is_known
 
     def _claim(self, m: Module, row_ready: Value, marked: Value) -> Signal:
         """Grant the claim when a mark behind all that was begun before has come through.

@@ -19,8 +19,13 @@ _DEPTH = 4
 class _Watched(StateTable):
     """The table, with a look at one row of its memory."""
 
-    def __init__(self):
-        super().__init__(shape=unsigned(_BITS), depth=_DEPTH)
+    def __init__(self, write_cycles: int, late_cycles: int):
+        super().__init__(
+            shape=unsigned(_BITS),
+            depth=_DEPTH,
+            write_cycles=write_cycles,
+            late_cycles=late_cycles,
+        )
         self.watched = Signal(range(_DEPTH))
         self.seen = Signal(_BITS)
 
@@ -45,7 +50,9 @@ class _Turns(wiring.Component):
     leaves: Signal
     value: Signal
 
-    def __init__(self):
+    def __init__(self, write_cycles: int, late_cycles: int):
+        self.write_cycles = write_cycles
+        self.late_cycles = late_cycles
         super().__init__(
             {
                 "watched": In(range(_DEPTH)),
@@ -59,7 +66,8 @@ class _Turns(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.table = table = _Watched()
+        at, late_at = self.write_cycles, self.late_cycles
+        m.submodules.table = table = _Watched(at, late_at)
         m.d.comb += [
             table.wants.eq(self.wants),
             table.index.eq(self.index),
@@ -73,7 +81,7 @@ class _Turns(wiring.Component):
         m.d.comb += Assume(~started | (watched == same), "one row for all time")
 
         # Turns on their way, by the cycles since they began; those that write late, and when.
-        ages = range(1, 11)
+        ages = range(1, late_at + 1)
         valid = [Signal(name=f"valid_{n}") for n in (0, *ages)]
         index = [Signal(range(_DEPTH), name=f"index_{n}") for n in (0, *ages)]
         late = [Signal(name=f"late_{n}") for n in (0, *ages)]
@@ -88,29 +96,29 @@ class _Turns(wiring.Component):
                 index[n].eq(index[n - 1]),
                 late[n].eq(late[n - 1]),
             ]
-        # At 3 it writes, or if it said so, it may leave that for later.
-        writes_late = [Signal(name=f"writes_late_{n}") for n in range(4, 11)]
-        m.d.sync += writes_late[0].eq(valid[3] & late[3] & self.leaves)
+        # At 3 or 5 it writes, or if it said so, it may leave that for later.
+        writes_late = [Signal(name=f"writes_late_{n}") for n in range(at + 1, late_at + 1)]
+        m.d.sync += writes_late[0].eq(valid[at] & late[at] & self.leaves)
         m.d.sync += [after.eq(b) for after, b in zip(writes_late[1:], writes_late, strict=False)]
-        early = valid[3] & ~(late[3] & self.leaves)
+        early = valid[at] & ~(late[at] & self.leaves)
         m.d.comb += [
             table.write.eq(early),
-            table.write_index.eq(index[3]),
+            table.write_index.eq(index[at]),
             table.write_row.eq(self.value),
             table.late_write.eq(writes_late[-1]),
-            table.late_index.eq(index[10]),
+            table.late_index.eq(index[late_at]),
             table.late_row.eq(self.value),
         ]
 
         # What the watched row holds, and whether somebody has it.
         row = Signal(_BITS, reset_less=True)  # as the memory
         mine = [v & (i == watched) for v, i in zip(valid, index, strict=True)]
-        with m.If((early & mine[3]) | (writes_late[-1] & mine[10])):
+        with m.If((early & mine[at]) | (writes_late[-1] & mine[late_at])):
             m.d.sync += row.eq(self.value)
         with m.Elif(~started):
             m.d.sync += row.eq(table.seen)
-        owners = sum(mine[n] for n in range(1, 4)) + sum(
-            w & mine[n] for n, w in zip(range(4, 11), writes_late, strict=True)
+        owners = sum(mine[n] for n in range(1, at + 1)) + sum(
+            w & mine[n] for n, w in zip(range(at + 1, late_at + 1), writes_late, strict=True)
         )
         m.d.comb += [
             table.watched.eq(watched),
@@ -125,7 +133,7 @@ class _Turns(wiring.Component):
                 Assert(~table.turn | (owners == 0) | ~mine[0], "a turn only when it is free"),
                 Assert(~table.write | table.phase, "early writes have their cycle"),
                 Assert(~table.late_write | ~table.phase, "late writes have theirs"),
-                Cover(mine[0] & mine[4], "the next one, four cycles behind"),
+                Cover(mine[0] & mine[at + 1], "the next one, as soon as it may be"),
                 Cover(mine[2] & writes_late[-1], "another row's late write, meanwhile"),
             ]
             # The table's own list is this one's.
@@ -142,6 +150,10 @@ class _Turns(wiring.Component):
 
 
 PROOFS = [
-    Proof("roce.StateTable/each turn finds what the one before left", _Turns, 16),
-    Proof("roce.StateTable/turns as close as they may be", _Turns, 24, mode="cover"),
+    Proof("roce.StateTable/each turn finds what the one before left", lambda: _Turns(3, 10), 16),
+    Proof("roce.StateTable/turns as close as they may be", lambda: _Turns(3, 10), 24, mode="cover"),
+    Proof("roce.StateTable/5, 14: each turn finds what was left", lambda: _Turns(5, 14), 20),
+    Proof(
+        "roce.StateTable/5, 14: as close as they may be", lambda: _Turns(5, 14), 28, mode="cover"
+    ),
 ]

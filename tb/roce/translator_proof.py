@@ -1,5 +1,7 @@
 """Proofs of hdl.roce.Translator."""
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from amaranth import *
@@ -7,8 +9,9 @@ from amaranth.hdl import Assert, Assume, Cover
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from hdl.roce.config import RoceConfig
 from hdl.roce.layouts import TranslateRequestLayout
-from hdl.roce.translator import LATENCY, Translator
+from hdl.roce.translator import Translator
 from tb.prove import Proof
 
 from .sizes import least
@@ -19,8 +22,8 @@ __all__ = ["PROOFS"]
 class _WithinPages(wiring.Component):
     """Whatever is asked and whatever the tables hold, spans are within the pages that were read."""
 
-    def __init__(self):
-        self.dut = Translator(config=least())
+    def __init__(self, config: RoceConfig):
+        self.dut = Translator(config=config)
         ports = self.dut.signature.members
         super().__init__({name: member for name, member in ports.items() if member.flow == In})
 
@@ -83,10 +86,26 @@ class _WithinPages(wiring.Component):
         return m
 
 
-#: The response depends on the request and the tables of so many cycles.
-_DEPTH = LATENCY + 2
+#: The response depends on the request and the tables of so many cycles more than its latency.
+_MORE = 2
 
 PROOFS = [
-    Proof("roce.Translator/spans within their pages", _WithinPages, depth=_DEPTH),
-    Proof("roce.Translator/assumptions not vacuous", _WithinPages, 12, "cover"),
+    proof
+    for config, words, latency in (
+        (replace(least(), data_bytes=128), "", 4),
+        (least(), "narrow: ", 6),
+    )
+    for proof in (
+        Proof(
+            f"roce.Translator/{words}spans within their pages",
+            partial(_WithinPages, config),
+            depth=latency + _MORE,
+        ),
+        Proof(
+            f"roce.Translator/{words}assumptions not vacuous",
+            partial(_WithinPages, config),
+            14,
+            "cover",
+        ),
+    )
 ]

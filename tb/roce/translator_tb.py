@@ -10,7 +10,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from hdl.roce.config import RoceConfig
 from hdl.roce.layouts import SpanLayout, TranslateResponseLayout
-from hdl.roce.translator import CLIENT_COUNT, LATENCY
+from hdl.roce.translator import CLIENT_COUNT
 from sim.roce.translator import Place, Span, Translation
 from tb.stream import StreamSource, chance, reset, start
 
@@ -18,6 +18,7 @@ from .translate_port import TranslatePayloads, read_span
 
 CONFIG = RoceConfig(**json.loads(os.environ["CONFIG"]))
 PAGE_BITS = 52
+LATENCY = int(os.environ["LATENCY"])
 #: Rows that requests of these tests reach; those above are there to be written meanwhile.
 REACHED = CONFIG.pages // 2
 

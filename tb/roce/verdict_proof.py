@@ -1,5 +1,7 @@
 """Proofs of hdl.roce.KeyCheck and Verdict: what may be written, for any packet and any tables."""
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from amaranth import *
@@ -18,7 +20,7 @@ from tb.prove import Proof
 __all__ = ["PROOFS"]
 
 CONFIG = RoceConfig(
-    data_bytes=8,
+    data_bytes=128,
     queue_pairs=4,
     regions=4,
     pages=16,
@@ -29,14 +31,15 @@ CONFIG = RoceConfig(
     completion_queues=4,
     resources=4,
 )
+NARROW = replace(CONFIG, data_bytes=8)
 _KEYS = data.StructLayout({"key": CONFIG.bits("regions"), "row": KeyLayout(CONFIG)})
 
 
 class _Keys(wiring.Component):
     """Any request meets any row, whoever stalls; the row that it met stays beside it."""
 
-    def __init__(self):
-        self.check = KeyCheck(config=CONFIG)
+    def __init__(self, config: RoceConfig):
+        self.check = KeyCheck(config=config)
         super().__init__(
             {
                 "request": In(RequestLayout()),
@@ -157,18 +160,20 @@ class _Keys(wiring.Component):
 class _Rules(wiring.Component):
     """Any packet, key, context and state; what they were stays beside what they mean."""
 
-    def __init__(self):
+    def __init__(self, config: RoceConfig):
+        self.config = config
         super().__init__({"i": In(VerdictInputLayout(CONFIG))})
 
     def elaborate(self, platform):
         m = Module()
         own: Any = self
-        m.submodules.verdict = verdict = Verdict(config=CONFIG)
-        was: Any = Signal(VerdictInputLayout(CONFIG))
+        m.submodules.verdict = verdict = Verdict(config=self.config)
         m.d.comb += verdict.i.eq(own.i)
-        m.d.sync += was.eq(own.i)
-        started = Signal()
-        m.d.sync += started.eq(1)
+        was, started = own.i, C(1)
+        for cycle in range(verdict.latency):
+            before, was = was, Signal(VerdictInputLayout(CONFIG), name=f"was_{cycle}")
+            begun, started = started, Signal(name=f"started_{cycle}")
+            m.d.sync += [was.eq(before), started.eq(begun)]
 
         request, key = was.checked.request, was.checked.key
         context, before = was.context, was.state
@@ -274,8 +279,14 @@ class _Rules(wiring.Component):
 
 
 PROOFS = [
-    Proof("roce.KeyCheck/what is inside is the key's", _Keys, 2),
-    Proof("roce.KeyCheck/a right request", _Keys, 8, mode="cover"),
-    Proof("roce.Verdict/writes and reads what is allowed", _Rules, 4),
-    Proof("roce.Verdict/right packets", _Rules, 6, mode="cover"),
+    proof
+    for config, words, depth in ((CONFIG, "", 4), (NARROW, "narrow: ", 6))
+    for proof in (
+        Proof(f"roce.KeyCheck/{words}what is inside is the key's", partial(_Keys, config), 2),
+        Proof(f"roce.KeyCheck/{words}a right request", partial(_Keys, config), 9, mode="cover"),
+        Proof(
+            f"roce.Verdict/{words}writes and reads what is allowed", partial(_Rules, config), depth
+        ),
+        Proof(f"roce.Verdict/{words}right packets", partial(_Rules, config), 8, mode="cover"),
+    )
 ]

@@ -11,15 +11,16 @@ from tb.roce.sizes import small
 from tb.simulate import simulate
 
 
-@pytest.mark.parametrize("regions, pages", [(4, 16), (64, 512)])
-def test_translator(regions, pages, run_dir):
-    config = small(8, regions=regions, pages=pages)
+@pytest.mark.parametrize("data_bytes, regions, pages", [(8, 4, 16), (8, 64, 512), (128, 64, 512)])
+def test_translator(data_bytes, regions, pages, run_dir):
+    config = small(data_bytes, regions=regions, pages=pages)
+    translator = Translator(config=config)
     simulate(
-        Translator(config=config),
+        translator,
         name="translator",
         testbench="tb.roce.translator_tb",
         run_dir=run_dir,
-        env={"CONFIG": json.dumps(asdict(config))},
+        env={"CONFIG": json.dumps(asdict(config)), "LATENCY": translator.latency},
     )
 
 
