@@ -106,8 +106,11 @@ class KeyCheck(wiring.Component):
     A row that the driver changes while a request is on its way may count as it was or as it is:
     the key's state is looked at again when memory is (:class:`Translator`).
 
-    Latency is 4 cycles, 5 with narrow beats: then a register is behind the table's block RAM.
-    Throughput is 1 request per cycle.
+    Latency is 4 cycles. Throughput is 1 request per cycle.
+
+    With narrow beats a register is behind the table's block RAM, and requests, which are wide, come
+    one by one: the next one when the one before leaves. Latency is then 5 cycles, throughput 1
+    request per 5 cycles and the time that it waits at the output.
 
     Cycle by cycle: 0 the row's address; 1 the row, the key's low byte, address minus base; 2 place
     and end; 3 is the end inside; then the output. Sums are made in halves, the low one's carry goes
@@ -152,9 +155,12 @@ class KeyCheck(wiring.Component):
         halves = {"high": _HALF + 1, "borrowed": _HALF + 1, "low": _HALF + 1}
         self.row = Signal(row)
         self.valid = [Signal(name=f"valid_{n}") for n in (1, 2, 3, 4)]
+        self.comes = Signal()  # with narrow beats: in front of stage 1
         self.requests: list[Any] = [
             Signal(RequestLayout(), name=f"request_{n}", reset_less=True) for n in (1, 2, 3, 4)
         ]
+        if config.is_narrow:
+            self.requests = [self.requests[0]] * 4
         # Address minus base, whose top bit says less than base; its high half also with what the
         # low one borrows.
         layout = data.StructLayout({"row": row, "found": 1, **halves})
@@ -196,37 +202,41 @@ class KeyCheck(wiring.Component):
             self.keys.ready.eq(1),
             self.leaves.eq(self.o.ready | ~self.o.valid),
             self.moves.eq(self.leaves | ~valid[2]),
-            self.i.ready.eq(self.moves),
             rows.read_en.eq(self.moves),
             rows.read_address.eq(self.i.p.key[8 : 8 + key_bits]),
             self.o.valid.eq(valid[3]),
             self.o.p.request.eq(requests[3]),
             self.o.p.key.eq(self.verdict),
         ]
-        comes, first = self.i.valid, self.i.payload
         if config.is_narrow:
-            first = Signal(RequestLayout(), name="request_0", reset_less=True)
-            comes = Signal()
             row = Signal(KeyLayout(config), reset_less=True)
-            m.d.comb += self.row.eq(row)
+            m.d.comb += [
+                self.i.ready.eq((self.o.ready | ~valid[3]) & ~Cat(self.comes, *valid[:3]).any()),
+                self.row.eq(row),
+            ]
+            m.d.sync += [
+                self.comes.eq(self.i.valid & self.i.ready),
+                row.eq(rows.read_data),
+                valid[0].eq(self.comes),
+                Cat(valid[1:3]).eq(Cat(valid[:2])),
+            ]
+            with m.If(self.i.valid & self.i.ready):
+                m.d.sync += requests[0].eq(self.i.payload)
+        else:
+            m.d.comb += [self.i.ready.eq(self.moves), self.row.eq(rows.read_data)]
             with m.If(self.moves):
                 m.d.sync += [
-                    comes.eq(self.i.valid),
-                    first.eq(self.i.payload),
-                    row.eq(rows.read_data),
+                    Cat(valid[:3]).eq(Cat(self.i.valid, *valid[:2])),
+                    requests[0].eq(self.i.payload),
+                    *(after.eq(before) for before, after in pairwise(requests[:3])),
                 ]
-        else:
-            m.d.comb += self.row.eq(rows.read_data)
+            with m.If(self.leaves):
+                m.d.sync += requests[3].eq(requests[2])
         with m.If(self.moves):
-            m.d.sync += [
-                Cat(valid[:3]).eq(Cat(comes, *valid[:2])),
-                requests[0].eq(first),
-                *(after.eq(before) for before, after in pairwise(requests[:3])),
-            ]
             self._subtract(m)
             self._add(m)
         with m.If(self.leaves):
-            m.d.sync += [valid[3].eq(valid[2]), requests[3].eq(requests[2])]
+            m.d.sync += valid[3].eq(valid[2])
             self._compare(m)
         return m
 

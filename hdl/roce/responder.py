@@ -49,7 +49,9 @@ class Responder(wiring.Component):
     | ReadEngine, AtomicUnit | what is answered with data |
     | AnswerBuilder | headers, ICRC |
 
-    A packet every 2 cycles, of one queue pair every 4; a beat every cycle.
+    A packet every 2 cycles, of one queue pair every 4; a beat every cycle. With narrow beats, of
+    which the shortest packet has 8, a packet every 8 cycles, of those of one queue pair that take a
+    receive request every 16: blocks have more registers then, for an FPGA's clock.
 
     Specification: docs/roce.md; IBTA Architecture Specification volume 1, 9.6 to 9.8, Annex A17.
 
