@@ -47,8 +47,8 @@ class AskPlace(wiring.Component):
 
     Latency is 3 cycles to ``waiting`` and that of the translator and 3 to ``found``. Throughput is
     one action per cycle, and 8 translations may be asked for and not yet taken. With narrow beats
-    one action waits at a time, 1 cycle later on ``waiting``, and ``found`` is 2 cycles behind the
-    translator, which is asked a cycle later.
+    one action waits at a time, 2 cycles later on ``waiting``, and ``found`` is 2 cycles behind the
+    translator, which is asked 2 cycles later.
 
     Specification: this docstring, on streams that follow the rules of ``amaranth.lib.stream``.
 
@@ -125,34 +125,41 @@ class AskPlace(wiring.Component):
         is_waiting = Signal()  # what invalidates is in the queue, and still here
         is_translated = Signal()
         can_ask = Signal()
+        valid = Signal()
+        # With narrow beats it is known a cycle late.
+        is_known = Signal(init=not self.config.is_narrow)
+        when = m.d.comb
+        if self.config.is_narrow:
+            when = m.d.sync
+            m.d.sync += is_known.eq(self.actions.valid & ~self.actions.ready)
+        when += is_translated.eq(
+            action.has_packet
+            & (action.kind == ActionKind.WRITE)
+            & (action.payload_bytes != 0)
+            & ~action.invalidate
+        )
         m.d.comb += [
-            is_translated.eq(
-                action.has_packet
-                & (action.kind == ActionKind.WRITE)
-                & (action.payload_bytes != 0)
-                & ~action.invalidate
-            ),
+            valid.eq(self.actions.valid & is_known),
             can_ask.eq(~is_translated | ((room != 0) & request.ready)),
             request.p.place.eq(action.place),
             request.p.length.eq(action.payload_bytes),
             request.p.invalidate.eq(action.invalidate),
             self.asked.eq(request.ready),
             request.valid.eq(
-                self.may_invalidate
-                | (self.actions.valid & is_translated & (room != 0) & waiting.i.ready)
+                self.may_invalidate | (valid & is_translated & (room != 0) & waiting.i.ready)
             ),
             *(waiting.i.p[name].eq(action[name]) for name, _ in layout if name != "is_translated"),
             waiting.i.p.is_translated.eq(is_translated),
         ]
         with m.If(action.invalidate):
             m.d.comb += [
-                waiting.i.valid.eq(self.actions.valid & ~is_waiting),
+                waiting.i.valid.eq(valid & ~is_waiting),
                 self.actions.ready.eq(self.invalidated),
             ]
         with m.Else():
             m.d.comb += [
-                waiting.i.valid.eq(self.actions.valid & can_ask),
-                self.actions.ready.eq(waiting.i.ready & can_ask),
+                waiting.i.valid.eq(valid & can_ask),
+                self.actions.ready.eq(waiting.i.ready & can_ask & is_known),
             ]
         with m.If(self.invalidated):
             m.d.sync += is_waiting.eq(0)

@@ -57,7 +57,7 @@ class AtomicUnit(wiring.Component):
     A queue pair's results mean something after it was first told to ``forget``. A result of an
     operation that is executed meanwhile is not remembered.
 
-    Latency of an operation is 12 cycles and the waits for the Translator, the claim, the data and
+    Latency of an operation is 13 cycles and the waits for the Translator, the claim, the data and
     the write's response; of a replay 3 cycles, and 4 for each result that is looked at; if
     ``answers`` is ready. Throughput is one job at a time: one per round trip of a read and a write
     of memory. Whatever a job meets, it ends: each wait is for one answer of the Translator, of who
@@ -77,7 +77,8 @@ class AtomicUnit(wiring.Component):
     jobs : In(stream.Signature(AtomicLayout(config)))
         Jobs; ``kind`` is not READ. A job is taken when all about it is done.
     translate : Out(TranslateSignature(config))
-        Translations of 8 bytes. The place comes combinationally from ``jobs.p``.
+        Translations of 8 bytes. The place comes combinationally from ``jobs.p``; ``request.valid``
+        is a register.
     reads, writes : Out(MemoryReadSignature(data_bytes)), Out(MemoryWriteSignature(data_bytes))
         8 bytes each. The addresses are registered.
     claim : Out({valid, space, page})
@@ -243,6 +244,8 @@ class AtomicUnit(wiring.Component):
         # Of two streams that are offered something at the same time: which have taken it.
         was_taken = Signal(2)
         ends = Signal()
+        with m.If(request.ready):
+            m.d.sync += request.valid.eq(0)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += rings.read_en.eq(1)
@@ -278,9 +281,8 @@ class AtomicUnit(wiring.Component):
                     m.next = "ANSWER"
 
             with m.State("TRANSLATE"):
-                m.d.comb += request.valid.eq(1)
-                with m.If(request.ready):
-                    m.next = "TRANSLATING"
+                m.d.sync += request.valid.eq(1)
+                m.next = "TRANSLATING"
 
             with m.State("TRANSLATING"):
                 m.d.sync += [

@@ -56,7 +56,8 @@ class Intake(wiring.Component):
     waits; nothing is lost.
 
     Latency is 1 cycle from a packet's last beat to its request, and 3 cycles from a beat to
-    ``packets``. Throughput is 1 beat per cycle, but 1 packet in 2 cycles at most.
+    ``packets``. Throughput is 1 beat per cycle, but 1 packet in 2 cycles at most, in 3 with narrow
+    beats.
 
     Specification: :class:`RequestFields`, :class:`RequestLayout`.
 
@@ -108,15 +109,18 @@ class Intake(wiring.Component):
         size = self.config.data_bytes
         limit = packet_beats(size)
         m.submodules.fields = fields = RequestFields(
-            header_count=self.header_count, slots=self.slots
+            header_count=self.header_count,
+            slots=self.slots,
+            load_cycles=2 if self.config.is_narrow else 1,
         )
         m.submodules.beats = beats = BeatQueue(data_bytes=size, depth=limit + _BEATS_BEHIND)
         wiring.connect(m, beats.o, wiring.flipped(self.packets))
         beat = self.i.p.beat
 
         # The descriptor is the same in all beats of a packet: it is loaded with the first, or in
-        # the first cycle of the only one.
+        # the first cycle of the only one; with narrow beats in the first two.
         loaded = Signal()
+        begun = Signal()
         swallowing = Signal()
         accepted = Signal()
         m.d.comb += [
@@ -131,7 +135,8 @@ class Intake(wiring.Component):
             self.requests.payload.eq(fields.o),
         ]
         with m.If(self.i.valid):
-            m.d.sync += loaded.eq(~fields.take)
+            m.d.sync += begun.eq(~fields.take)
+            m.d.sync += loaded.eq(~fields.take & (begun if self.config.is_narrow else 1))
         with m.If(fields.take):
             m.d.sync += self.requests.valid.eq(1)
         with m.Elif(self.requests.ready):

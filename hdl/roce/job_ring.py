@@ -145,13 +145,13 @@ class JobRing(wiring.Component):
                 with m.Case(shift):
                     m.d.comb += step.eq(1 << (shift - _FIXED_BITS))
         left = job.operand[_FIXED_BITS:_LENGTH_BITS]
-        rest = Signal(len(left) + 1)
+        rest = Signal(len(left))
         moved: Any = Signal(layout)
         m.d.comb += [
             rest.eq(left - step),
             moved.psn.eq(job.psn + 1),
             moved.place.linear.eq(Cat(C(0, _FIXED_BITS), job.place.linear[_FIXED_BITS:] + step)),
-            moved.operand.eq(Cat(C(0, _FIXED_BITS), rest[:-1])),
+            moved.operand.eq(Cat(C(0, _FIXED_BITS), rest)),
             fixed.write_lanes.eq(self.write.valid),
             fixed.write_address.eq(new_address),
             fixed.write_data.eq(new_fixed),
@@ -179,7 +179,11 @@ class JobRing(wiring.Component):
             m.d.comb += [old_moving.eq(work), old_fixed.eq(fixed.read_data)]
 
         is_last = Signal()
-        m.d.comb += is_last.eq(rest[-1] | (rest == 0) & (job.operand[:_FIXED_BITS] == 0))
+        # Of the length, which is in the low part of the operand, no more is left than a path MTU.
+        m.d.comb += is_last.eq(
+            ~job.operand[PAYLOAD_BITS:_LENGTH_BITS].any()
+            & (job.operand[:PAYLOAD_BITS] <= Cat(C(0, _FIXED_BITS), step))
+        )
         m.d.sync += [
             self.is_read.eq(job.kind == JobKind.READ),
             self.is_last.eq(is_last),

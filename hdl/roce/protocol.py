@@ -42,13 +42,13 @@ class Protocol(wiring.Component):
 
     So two packets of a queue pair are 4 cycles apart, 12 behind one that takes a receive request,
     (:class:`StateTable`). With narrow beats the decision takes 2 cycles more and the action 2 more
-    of its own, so that they are 6 cycles apart, or 16; who enters is chosen a cycle before, so that
-    packets enter every fourth cycle.
+    of its own, so that they are 6 cycles apart, or 16; who enters is chosen a cycle before, and
+    others than packets enter every fourth cycle.
     After reset the tables are cleared, a row each cycle; packets wait as long.
 
     Latency is 4 cycles of :class:`KeyCheck` and 11 to the action, 3 more through its queue; with
     narrow beats 5, 16 and 3. Throughput is a packet every 2 cycles, of one queue pair every 4; with
-    narrow beats every 4 and 6.
+    narrow beats every 8, for :class:`KeyCheck` has one at a time.
 
     Specification: docs/roce.md; IBTA Architecture Specification volume 1, 9.6 to 9.8.
 
@@ -151,7 +151,9 @@ class Protocol(wiring.Component):
         m.d.comb += [queues.clear.valid.eq(clearing), queues.clear.queue.eq(cleared)]
 
         phase = Signal()  # low in the even cycles of what is on its way
-        m.d.comb += [phase.eq(states.phase), states.clear.eq(clearing), states.cleared.eq(cleared)]
+        # In step with that of the table, and a register of its own, for it goes far.
+        m.d.sync += phase.eq(~phase)
+        m.d.comb += [states.clear.eq(clearing), states.cleared.eq(cleared)]
         now = Signal(16)
         m.d.sync += now.eq(now + self.tick)
 
@@ -172,7 +174,14 @@ class Protocol(wiring.Component):
             (has_flush, flushes.o),
         ):
             m.d.comb += has.eq(source.valid & ~(source.ready if config.is_narrow else 0))
-        waits = has_failure | (self.contexts.valid & ~setting_up) | has_flush
+        entered = Signal()
+        kind_1 = Signal(TaskKind)
+        sets_up = entered & (kind_1 == TaskKind.SET_UP)
+        has_set_up = Signal()
+        m.d.comb += has_set_up.eq(
+            self.contexts.valid & ~setting_up & ~(sets_up if config.is_narrow else 0)
+        )
+        waits = has_failure | has_set_up | has_flush
         with m.If(waits & ~(packets_turn & has_packet)):
             m.d.comb += [wants.eq(1), is_slow.eq(1)]
             with m.If(has_failure):
@@ -180,7 +189,7 @@ class Protocol(wiring.Component):
                     kind.eq(TaskKind.FAIL),
                     candidate.eq(self.failures.p.queue_pair),
                 ]
-            with m.Elif(self.contexts.valid & ~setting_up):
+            with m.Elif(has_set_up):
                 m.d.comb += [
                     kind.eq(TaskKind.SET_UP),
                     candidate.eq(self.contexts.p.queue_pair),
@@ -209,21 +218,21 @@ class Protocol(wiring.Component):
             m.d.sync += Cat(kind, candidate, is_slow, wants).eq(chosen)
 
         room = Signal(range(actions.capacity + 1), init=actions.capacity)
+        has_room = Signal(init=1)
         enters = Signal()
         m.d.comb += [
-            states.wants.eq(wants & (room != 0)),
+            states.wants.eq(wants & has_room),
             states.index.eq(candidate),
             states.late.eq(is_slow),
             enters.eq(states.turn),
         ]
         left = actions.o.valid & actions.o.ready
-        m.d.sync += room.eq(room + left - enters)
+        # Nobody enters in two cycles that follow each other: so this may come a cycle late.
+        m.d.sync += [room.eq(room + left - enters), has_room.eq(room != 0)]
         with m.If(enters):
             m.d.sync += packets_turn.eq(kind != TaskKind.PACKET)
 
         # 1: what entered is taken; tables read.
-        kind_1 = Signal(TaskKind)
-        entered = Signal()
         queue_pair_1 = Signal(qp_bits, reset_less=True)
         m.d.sync += [entered.eq(enters), kind_1.eq(kind), queue_pair_1.eq(candidate)]
         for source, which in (
@@ -368,7 +377,7 @@ class Protocol(wiring.Component):
             ]
         with m.If(ends):
             m.d.sync += setting_up.eq(0)
-        with m.If(enters & (kind == TaskKind.SET_UP)):
+        with m.If(sets_up):
             m.d.sync += setting_up.eq(1)
         self._tell(m, finish, flushes)
         return m

@@ -92,7 +92,7 @@ def _words_after(opcode: Value) -> Value:
 
 
 class RequestFields(wiring.Component):
-    """Make a request of a packet's descriptor, in two cycles.
+    """Make a request of a packet's descriptor, in two cycles, or in three.
 
     ``load`` keeps what follows from opcode, IP version and lengths; ``take`` makes the request with
     it, from the same descriptor. So each bit of the request has one register and a multiplexer
@@ -105,7 +105,8 @@ class RequestFields(wiring.Component):
     Of opcodes that do not exist, and of those of RD, which RoCEv2 does not carry, all that follows
     the BTH is payload. Of XRC's, extended headers are no payload, but give no fields.
 
-    Latency is 1 cycle from ``take`` to ``o``, and ``take`` is at least 1 cycle behind ``load``.
+    Latency is 1 cycle from ``take`` to ``o``, and ``take`` is at least ``load_cycles`` behind
+    ``load``, which is there in each of them.
 
     Specification: row 1 of the order of checks in docs/roce.md; IBTA Architecture Specification
     volume 1, 9.6, and Annex A17.
@@ -117,6 +118,8 @@ class RequestFields(wiring.Component):
     slots : mapping of str to int
         Windows of the descriptor, with bytes of each: ``network``, ``transport`` and ``rdma`` must
         have ``WINDOW_BYTES`` at least.
+    load_cycles : int
+        1, or 2 with a register behind the length of the extended headers.
 
     Members
     -------
@@ -141,8 +144,9 @@ class RequestFields(wiring.Component):
     intact: Signal
     o: data.View
 
-    def __init__(self, *, header_count: int, slots: Mapping[str, int]):
+    def __init__(self, *, header_count: int, slots: Mapping[str, int], load_cycles: int):
         check_windows(slots)
+        self.load_cycles = load_cycles
         super().__init__(
             {
                 "descriptor": In(DescriptorLayout(header_count, slots)),
@@ -170,7 +174,8 @@ class RequestFields(wiring.Component):
             for name in ("v6", "reth", "atomic", "immediate", "ieth", "deth")
         )
         extension_words = Signal(4)
-        m.d.comb += extension_words.eq(_words_after(bth.opcode))
+        when = m.d.comb if self.load_cycles == 1 else m.d.sync
+        when += extension_words.eq(_words_after(bth.opcode))
         with m.If(self.load):
             m.d.sync += [
                 v6.eq(is_v6),

@@ -278,7 +278,7 @@ class Verdict(wiring.Component):
         return flags
 
     def _decide(self, m: Module, f: dict[str, Any], o: Any) -> None:
-        """Decide by the comparisons: all of ``o`` but the place and the new state."""
+        """Decide by the comparisons: all of ``o`` but the new state."""
         opcode, state = f["opcode"], f["state"]
         is_rc, is_uc = f["service"] == Service.RC, f["service"] == Service.UC
         is_ud = f["service"] == Service.UD
@@ -324,12 +324,14 @@ class Verdict(wiring.Component):
         job_again = ~f["ring_full"] & (read_again | opcode.is_atomic)
 
         outcome = Signal(Outcome)
+        accepts = Signal()  # the same as outcome is ACCEPT, without the long way of jobs
         with m.If(~for_us):
             m.d.comb += outcome.eq(Outcome.DROP)
         with m.Elif(opcode.is_cnp):
             m.d.comb += outcome.eq(Outcome.CONGESTED)
         with m.Elif(is_ud):
             m.d.comb += outcome.eq(Mux(f["is_more"], Outcome.DROP, Outcome.ACCEPT))
+            m.d.comb += accepts.eq(~f["is_more"])
         with m.Elif(is_uc):
             # A gap or a new beginning has ended the message under way.
             continues = f["in_operation"] & f["is_expected"] & f["follows"]
@@ -338,7 +340,7 @@ class Verdict(wiring.Component):
             with m.If(bad | mismatch | (opcode.is_send & ~opcode.begins & ~f["fits"])):
                 m.d.comb += outcome.eq(Outcome.ABANDON)
             with m.Else():
-                m.d.comb += outcome.eq(Outcome.ACCEPT)
+                m.d.comb += [outcome.eq(Outcome.ACCEPT), accepts.eq(1)]
         with m.Elif(opcode.is_response):
             m.d.comb += outcome.eq(Outcome.DROP)
         with m.Elif(f["is_behind"]):
@@ -355,7 +357,7 @@ class Verdict(wiring.Component):
         with m.Elif(mismatch):
             m.d.comb += outcome.eq(Outcome.INVALID)
         with m.Elif(is_message):
-            m.d.comb += outcome.eq(Outcome.ACCEPT)
+            m.d.comb += [outcome.eq(Outcome.ACCEPT), accepts.eq(1)]
         with m.Elif(~f["ring_full"]):
             m.d.comb += outcome.eq(Outcome.JOB)
 
@@ -365,14 +367,12 @@ class Verdict(wiring.Component):
         m.d.comb += [
             o.outcome.eq(outcome),
             o.opcode.eq(opcode),
-            o.takes_receive.eq(
-                (outcome == Outcome.ACCEPT)
-                & Mux(opcode.is_send, opcode.begins, opcode.has_immediate)
-            ),
+            o.takes_receive.eq(accepts & Mux(opcode.is_send, opcode.begins, opcode.has_immediate)),
             o.too_long.eq(too_long),
             o.bad_invalidate.eq(opcode.has_invalidate & ~f["window_ok"]),
             o.notify.eq(notify),
             o.again.eq(is_again),
+            o.place.eq(Mux(opcode.begins | opcode.has_invalidate, f["place"], state.place)),
             o.answer_psn.eq(Mux(is_again, (state.expected - 1)[:24], state.expected)),
         ]
         with m.If(opcode.is_read):
@@ -383,7 +383,7 @@ class Verdict(wiring.Component):
             m.d.comb += o.job_kind.eq(Mux(opcode.is_add, JobKind.FETCH_ADD, JobKind.COMPARE_SWAP))
 
     def _advance(self, m: Module, f: dict[str, Any], decided: Any, o: Any) -> None:
-        """Make the place and the state behind the packet, in ``o``, of what was decided."""
+        """Make the state behind the packet, in ``o``, of what was decided."""
         outcome, is_again, too_long = decided.outcome, decided.again, decided.too_long
         after = o.state
         opcode, state = f["opcode"], f["state"]
@@ -394,9 +394,8 @@ class Verdict(wiring.Component):
         carry = ~opcode.is_read | f["rest"]
         base = Mux(is_uc, f["psn"], state.expected)
         next_expected = (Cat(C(1, 1), base) + Cat(carry, step))[1:25]
-        place = o.place
+        place = decided.place
         m.d.comb += [
-            place.eq(Mux(opcode.begins | opcode.has_invalidate, f["place"], state.place)),
             o.had_receive.eq(state.has_receive),
             after.eq(state),
             after.notified.eq(state.notified | decided.notify),

@@ -76,7 +76,7 @@ class WriteOutcomes(wiring.Component):
     says, since nobody would arm its queue again.
 
     Latency is 1 cycle from a response to ``interrupts``, 1 to ``events``, 3 more to ``failures``.
-    Throughput is 1 row per cycle.
+    Throughput is 1 row per cycle, with narrow beats 1 in 2 cycles.
 
     Specification: IBTA Architecture Specification volume 1, 9.7.5.2.7 (remote operational error),
     written without its text; streams follow the rules of ``amaranth.lib.stream``.
@@ -88,11 +88,11 @@ class WriteOutcomes(wiring.Component):
     Members
     -------
     rows : In(stream.Signature(WriterRowLayout(config)))
-        What was begun. ``rows.ready`` depends combinationally on both ``valid``, and on ``ready``
-        of ``events`` and ``interrupts``.
+        What was begun. ``rows.ready`` depends combinationally on both ``valid``, and, if beats are
+        not narrow, on ``ready`` of ``events`` and ``interrupts``.
     responses : In(stream.Signature(MemoryResponseLayout()))
         One for each row with a write. ``responses.ready`` depends combinationally on ``rows``,
-        and on ``ready`` of ``events`` and ``interrupts``.
+        and, if beats are not narrow, on ``ready`` of ``events`` and ``interrupts``.
     events : Out(stream.Signature(EventLayout(config)))
         From registers and a RAM through a multiplexer.
     failed : Out(FailedLayout(config))
@@ -156,7 +156,11 @@ class WriteOutcomes(wiring.Component):
         has_room = Signal()
         taken = Signal()
         m.d.comb += [
-            has_room.eq((~told | finishes) & (~self.interrupts.valid | self.interrupts.ready)),
+            has_room.eq(
+                ~(told | self.interrupts.valid)
+                if config.is_narrow
+                else (~told | finishes) & (~self.interrupts.valid | self.interrupts.ready)
+            ),
             taken.eq(self.rows.valid & (~row.has_write | self.responses.valid) & has_room),
             self.rows.ready.eq(taken),
             self.responses.ready.eq(self.rows.valid & row.has_write & has_room),

@@ -1,5 +1,6 @@
 """Proofs of what hdl.roce.AnswerScheduler relies on: no queue pair is lost, or queued twice."""
 
+from dataclasses import replace
 from typing import Any
 
 from amaranth import *
@@ -9,6 +10,7 @@ from amaranth.lib.wiring import In
 
 from hdl.roce.answer_rows import AnswerRows
 from hdl.roce.answer_step import Step, StepLayout, in_flight_limit
+from hdl.roce.config import RoceConfig
 from hdl.roce.layouts import EventKind
 from hdl.roce.ready_ring import ReadyRing
 from tb.prove import Proof
@@ -17,7 +19,9 @@ from .sizes import least
 
 __all__ = ["PROOFS"]
 
-_CONFIG = least()
+#: Wide beats; with narrow ones steps come every third cycle.
+_CONFIG = replace(least(), data_bytes=32)
+_NARROW = replace(_CONFIG, data_bytes=8)
 
 
 class _OneQueuePair(wiring.Component):
@@ -32,7 +36,8 @@ class _OneQueuePair(wiring.Component):
     is_read: Signal
     is_last: Signal
 
-    def __init__(self):
+    def __init__(self, config: RoceConfig = _CONFIG):
+        self.config = config
         super().__init__(
             {
                 "pair": In(_CONFIG.bits("queue_pairs")),
@@ -45,14 +50,18 @@ class _OneQueuePair(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.rows = rows = AnswerRows(config=_CONFIG)
+        config = self.config
+        m.submodules.rows = rows = AnswerRows(config=config)
         event = self.step.event
         old_pair = Signal.like(self.pair)
         begun = Signal()
         comes = Signal()  # a step of the queue pair
         made = Signal()  # and a cycle later
         written = Signal()
+        recent = Signal(2)  # with narrow beats: there were steps one cycle and two cycles ago
         m.d.sync += [old_pair.eq(self.pair), begun.eq(1)]
+        if config.is_narrow:
+            m.d.sync += recent.eq(Cat(self.valid, recent))
         m.d.comb += [
             rows.valid.eq(self.valid),
             rows.step.eq(self.step),
@@ -82,7 +91,7 @@ class _OneQueuePair(wiring.Component):
         job_waits = Signal()
         prompt_waits = Signal()
         is_atomic = Signal()
-        in_flight = Signal(range(in_flight_limit(_CONFIG) + 1))
+        in_flight = Signal(range(in_flight_limit(config) + 1))
         issues = Signal()
         jobs = Signal(_CONFIG.bits("resources") + 1)
         m.d.comb += [issues.eq(made & rows.issues), jobs.eq(now.tail - now.head)]
@@ -103,6 +112,7 @@ class _OneQueuePair(wiring.Component):
         with m.If(~ResetSignal()):
             m.d.comb += [
                 Assume(~begun | (old_pair == self.pair), "another queue pair"),
+                Assume(~(self.valid & recent.any()), "a step too soon"),
                 Assume(~is_read_well | (rows.stored == read), "no memory"),
                 Assume(
                     ~comes | (brings[Step.CLEAR] ^ (is_clear | makes[Step.CLEAR])),
@@ -111,7 +121,7 @@ class _OneQueuePair(wiring.Component):
                 Assume(~comes | (self.step.step.as_value() <= Step.DROP.value), "no such step"),
                 Assume(
                     ~brings[Step.SERVE]
-                    | (job_waits & ~makes[Step.SERVE] & (in_flight < in_flight_limit(_CONFIG))),
+                    | (job_waits & ~makes[Step.SERVE] & (in_flight < in_flight_limit(config))),
                     "served without being queued",
                 ),
                 Assume(
@@ -217,6 +227,11 @@ class _Members(wiring.Component):
 PROOFS = [
     Proof("roce.AnswerRows/no wake-up lost, none queued twice", _OneQueuePair, depth=3),
     Proof("roce.AnswerRows/assumptions not vacuous", _OneQueuePair, 16, "cover"),
+    Proof(
+        "roce.AnswerRows/narrow: no wake-up lost, none queued twice",
+        lambda: _OneQueuePair(_NARROW),
+        depth=4,
+    ),
     Proof("roce.ReadyRing/never overflows, 2", lambda: _Members(2), depth=4),
     Proof("roce.ReadyRing/never overflows, 4", lambda: _Members(4), depth=4),
     Proof("roce.ReadyRing/all are in", lambda: _Members(4), 10, "cover"),

@@ -189,14 +189,14 @@ async def each_fault_gives_its_nak_and_the_claim_back(dut):
 
 @cocotb.test(timeout_time=100, timeout_unit="us")
 async def latency_is_as_stated(dut):
-    """Take 12 cycles and the waits for an operation; 3 and 4 for each result for a replay."""
+    """Take 13 cycles and the waits for an operation; 3 and 4 for each result for a replay."""
     bed = Bed(dut)
     await bed.begin()
     # The Translator; 2 cycles each for the claim, for the data and for the write's response.
     waits = TRANSLATION + 3 * 2
     for job, cycles in (
-        (Operation("add", 0, 1, operand=1), 12 + waits),
-        (Operation("add", 0, 2, operand=1), 12 + waits),
+        (Operation("add", 0, 1, operand=1), 13 + waits),
+        (Operation("add", 0, 2, operand=1), 13 + waits),
         (Operation("replay", 0, 2), 3 + 4),
         (Operation("replay", 0, 1), 3 + 2 * 4),
     ):

@@ -373,7 +373,7 @@ async def large_sends_flow_at_a_beat_per_cycle(dut, entries):
     # A further entry is one more piece of the packet, which begins in the beat that ends the first.
     assert bench.packets.accepted == total
     # With narrow beats the first one's first beats wait in a register for where they go.
-    waits = 10 if CONFIG.is_narrow else 0
+    waits = 12 if CONFIG.is_narrow else 0
     assert bench.packets.span <= total + (entries - 1) * 20 + waits
 
 
