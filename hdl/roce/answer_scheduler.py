@@ -236,7 +236,7 @@ class AnswerScheduler(wiring.Component):
                 & ~serves_next
                 & ~rows.serves
                 & ~ring.busy
-                & (~reads.valid | reads.ready)
+                & (~reads.valid | (C(0) if self.config.is_narrow else reads.ready))
             ),
             starts_next.eq(starts.valid & self.may_start & ~atomics.valid),
             starts.ready.eq(is_free & starts_next),

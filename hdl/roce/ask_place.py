@@ -128,10 +128,18 @@ class AskPlace(wiring.Component):
         valid = Signal()
         # With narrow beats it is known a cycle late.
         is_known = Signal(init=not self.config.is_narrow)
+        asks_key = Signal()
+        is_over = Signal()
         when = m.d.comb
         if self.config.is_narrow:
             when = m.d.sync
+            when += [
+                asks_key.eq(self.may_invalidate & ~self.asked),
+                is_over.eq(self.invalidated),
+            ]
             m.d.sync += is_known.eq(self.actions.valid & ~self.actions.ready)
+        else:
+            when += [asks_key.eq(self.may_invalidate), is_over.eq(self.invalidated)]
         when += is_translated.eq(
             action.has_packet
             & (action.kind == ActionKind.WRITE)
@@ -144,24 +152,22 @@ class AskPlace(wiring.Component):
             request.p.place.eq(action.place),
             request.p.length.eq(action.payload_bytes),
             request.p.invalidate.eq(action.invalidate),
-            self.asked.eq(request.ready),
-            request.valid.eq(
-                self.may_invalidate | (valid & is_translated & (room != 0) & waiting.i.ready)
-            ),
+            self.asked.eq(asks_key & request.ready),
+            request.valid.eq(asks_key | (valid & is_translated & (room != 0) & waiting.i.ready)),
             *(waiting.i.p[name].eq(action[name]) for name, _ in layout if name != "is_translated"),
             waiting.i.p.is_translated.eq(is_translated),
         ]
         with m.If(action.invalidate):
             m.d.comb += [
                 waiting.i.valid.eq(valid & ~is_waiting),
-                self.actions.ready.eq(self.invalidated),
+                self.actions.ready.eq(is_over),
             ]
         with m.Else():
             m.d.comb += [
                 waiting.i.valid.eq(valid & can_ask),
                 self.actions.ready.eq(waiting.i.ready & can_ask & is_known),
             ]
-        with m.If(self.invalidated):
+        with m.If(is_over):
             m.d.sync += is_waiting.eq(0)
         with m.Elif(waiting.i.valid & waiting.i.ready & action.invalidate):
             m.d.sync += is_waiting.eq(1)

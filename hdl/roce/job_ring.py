@@ -179,11 +179,13 @@ class JobRing(wiring.Component):
             m.d.comb += [old_moving.eq(work), old_fixed.eq(fixed.read_data)]
 
         is_last = Signal()
-        # Of the length, which is in the low part of the operand, no more is left than a path MTU.
-        m.d.comb += is_last.eq(
-            ~job.operand[PAYLOAD_BITS:_LENGTH_BITS].any()
-            & (job.operand[:PAYLOAD_BITS] <= Cat(C(0, _FIXED_BITS), step))
+        # Of the length, which is in the low part of the operand, at most a path MTU is left: of its
+        # bits from the MTU's on none is set, or only the lowest of them and none below.
+        rest_any = job.operand[:_FIXED_BITS].any()
+        few = Cat(
+            bit & (~left[n:].any() | ((left == 1 << n) & ~rest_any)) for n, bit in enumerate(step)
         )
+        m.d.comb += is_last.eq(few.any())
         m.d.sync += [
             self.is_read.eq(job.kind == JobKind.READ),
             self.is_last.eq(is_last),

@@ -201,7 +201,7 @@ class KeyCheck(wiring.Component):
             rows.write_data.eq(self.keys.p.row),
             self.keys.ready.eq(1),
             self.leaves.eq(self.o.ready | ~self.o.valid),
-            self.moves.eq(self.leaves | ~valid[2]),
+            self.moves.eq(1 if config.is_narrow else self.leaves | ~valid[2]),
             rows.read_en.eq(self.moves),
             rows.read_address.eq(self.i.p.key[8 : 8 + key_bits]),
             self.o.valid.eq(valid[3]),
@@ -237,6 +237,8 @@ class KeyCheck(wiring.Component):
             self._add(m)
         with m.If(self.leaves):
             m.d.sync += valid[3].eq(valid[2])
+        # One by one, what comes leaves at once.
+        with m.If(valid[2] if config.is_narrow else self.leaves):
             self._compare(m)
         return m
 

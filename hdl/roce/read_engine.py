@@ -11,6 +11,7 @@ from ..stream import PacketSignature, Queue, Realign, SkidBuffer
 from ..stream.realign import kept_count
 from .config import RoceConfig
 from .layouts import (
+    PAYLOAD_BITS,
     AnswerKind,
     AnswerLayout,
     CompletionStatus,
@@ -302,6 +303,7 @@ class ReadEngine(wiring.Component):
             is_nak.eq((head.refused & ~is_ignored) | is_damaged),
             rows.valid.eq(pending.valid & Mux(is_nak, ~failures.valid, ~is_answered)),
             rows.p.row.eq(row),
+            rows.p.row.payload_bytes.eq(row.payload_bytes & ~is_nak.replicate(PAYLOAD_BITS)),
             rows.p.is_nak.eq(is_nak),
             rows.p.is_silent.eq(is_ignored | head.lapsed),
             rows.p.is_extra.eq(is_damaged),
@@ -403,13 +405,12 @@ class ReadEngine(wiring.Component):
             *(answer[name].eq(row[name]) for name in ("queue_pair", "psn", "msn", "first", "last")),
             answer.kind.eq(AnswerKind.READ_RESPONSE),
             answer.syndrome.eq(row.syndrome),
-            answer.payload_bytes.eq(row.payload_bytes),
+            answer.payload_bytes.eq(row.payload_bytes),  # of a NAK 0
         ]
         with m.If(rows.p.is_nak):
             m.d.comb += [
                 answer.kind.eq(AnswerKind.ACKNOWLEDGE),
                 answer.syndrome.eq(Mux(rows.p.is_extra, _REMOTE_OPERATION_NAK, _REMOTE_ACCESS_NAK)),
-                answer.payload_bytes.eq(0),
             ]
         queue_pair = Signal(len(row.queue_pair), reset_less=True)
         m.d.comb += self.sent.queue_pair.eq(queue_pair)

@@ -24,6 +24,7 @@ from .key_check import KeyLayout
 from .layouts import EventKind, FailureLayout
 from .merge import Merge
 from .mover import Mover, ScatterRowLayout
+from .one_row import OneRow
 from .protocol import Protocol
 from .read_engine import ReadEngine
 from .receive_queues import LimitLayout, PostLayout
@@ -163,6 +164,14 @@ class Responder(wiring.Component):
         def link(source, sink):
             wiring.connect(m, source, sink)
 
+        def behind(name: str, source: Any) -> Any:
+            """``source``, with narrow beats behind a register."""
+            if not config.is_narrow:
+                return source
+            m.submodules[name] = row = OneRow(shape=source.payload.shape())
+            link(source, row.i)
+            return row.o
+
         # Packets in, to memory.
         link(wiring.flipped(own.i), intake.i)
         link(intake.requests, protocol.requests)
@@ -183,7 +192,7 @@ class Responder(wiring.Component):
         link(atomic_unit.reads, wiring.flipped(own.atomic_reads))
         link(atomic_unit.writes, wiring.flipped(own.atomic_writes))
         link(scheduler.prompt, builder.prompt[0])
-        link(atomic_unit.answers, builder.prompt[1])
+        link(behind("atomic_answer", atomic_unit.answers), builder.prompt[1])
         link(builder.o, wiring.flipped(own.o))
 
         # Places.
@@ -193,7 +202,7 @@ class Responder(wiring.Component):
 
         # Failures. Who could not read has answered with a NAK; nothing else of it is to leave.
         link(read_engine.failures, lost.i[0])
-        link(atomic_unit.failures, lost.i[1])
+        link(behind("atomic_failure", atomic_unit.failures), lost.i[1])
         for number, port in enumerate((mover.failures, writer.failures, lost.o)):
             link(port, failures.i[number])
         link(failures.o, protocol.failures)
