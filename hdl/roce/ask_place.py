@@ -10,6 +10,7 @@ from ..stream import Queue
 from .config import RoceConfig
 from .layouts import ActionKind, ActionLayout, SpanLayout, TranslateRequestLayout
 from .one_row import OneRow
+from .scatter import ScatterJobLayout
 from .translator import TranslateSignature
 
 __all__ = ["PAGE_BITS", "AskPlace", "FoundLayout", "WaitingLayout"]
@@ -23,11 +24,15 @@ _WAITING = 8
 
 
 class WaitingLayout(data.StructLayout):
-    """Action without its place; ``is_translated`` if an element of ``found`` belongs to it."""
+    """Action without its place.
+
+    With ``is_translated`` an element of ``found`` belongs to it, with ``is_walked`` one of
+    ``walks``.
+    """
 
     def __init__(self, config: RoceConfig):
         fields = {name: field.shape for name, field in ActionLayout(config) if name != "place"}
-        super().__init__({**fields, "is_translated": 1})
+        super().__init__({**fields, "is_translated": 1, "is_walked": 1})
 
 
 class FoundLayout(data.StructLayout):
@@ -40,8 +45,9 @@ class FoundLayout(data.StructLayout):
 class AskPlace(wiring.Component):
     """Ask for the places of WRITEs, and let the actions wait meanwhile.
 
-    Every action leaves on ``waiting``, and the translation of each that is a WRITE with bytes on
-    ``found``, both in order. A key is invalidated when all actions before have been decided, and
+    Every action leaves on ``waiting``, the translation of each that is a WRITE with bytes on
+    ``found``, and what is to be walked of each that is a SCATTER with bytes on ``walks``, all in
+    order. A key is invalidated when all actions before have been decided, and
     none behind it has asked: its action waits on ``waiting`` and at the input, until
     ``may_invalidate``. Then its answer is on ``found``, and ``invalidated`` lets it go.
 
@@ -69,6 +75,8 @@ class AskPlace(wiring.Component):
         Actions, registered.
     found : Out(stream.Signature(FoundLayout()))
         Translations, registered.
+    walks : Out(stream.Signature(ScatterJobLayout(config)))
+        Packets to share out, registered.
     may_invalidate : In(1)
         The action on ``waiting`` invalidates, and shall do so: held until ``asked``.
     asked : Out(1)
@@ -81,6 +89,7 @@ class AskPlace(wiring.Component):
     translate: Any
     waiting: stream.Interface
     found: stream.Interface
+    walks: stream.Interface
     may_invalidate: Signal
     asked: Signal
     invalidated: Signal
@@ -93,6 +102,7 @@ class AskPlace(wiring.Component):
                 "translate": Out(TranslateSignature(config)),
                 "waiting": Out(stream.Signature(WaitingLayout(config))),
                 "found": Out(stream.Signature(FoundLayout())),
+                "walks": Out(stream.Signature(ScatterJobLayout(config))),
                 "may_invalidate": In(1),
                 "asked": Out(1),
                 "invalidated": In(1),
@@ -106,13 +116,16 @@ class AskPlace(wiring.Component):
             # A WRITE with bytes has ten beats or more, about what it takes from here on.
             places = 1
             waiting, found = OneRow(shape=layout), OneRow(shape=FoundLayout())
+            walks = OneRow(shape=ScatterJobLayout(self.config))
         else:
             places = _WAITING
             waiting = Queue(shape=layout, depth=places, block=True)
             found = Queue(shape=FoundLayout(), depth=places, block=True, counted=True)
-        m.submodules.waiting, m.submodules.found = waiting, found
+            walks = Queue(shape=ScatterJobLayout(self.config), depth=places, block=True)
+        m.submodules.waiting, m.submodules.found, m.submodules.walks = waiting, found, walks
         wiring.connect(m, waiting.o, wiring.flipped(self.waiting))
         wiring.connect(m, found.o, wiring.flipped(self.found))
+        wiring.connect(m, walks.o, wiring.flipped(self.walks))
 
         action: Any = self.actions.p
         request: Any = self.translate.request
@@ -124,7 +137,9 @@ class AskPlace(wiring.Component):
         room = Signal(range(places + 1), init=places)  # for translations
         is_waiting = Signal()  # what invalidates is in the queue, and still here
         is_translated = Signal()
+        is_walked = Signal()
         can_ask = Signal()
+        enters = Signal()
         valid = Signal()
         # With narrow beats it is known a cycle late.
         is_known = Signal(init=not self.config.is_narrow)
@@ -140,26 +155,41 @@ class AskPlace(wiring.Component):
             m.d.sync += is_known.eq(self.actions.valid & ~self.actions.ready)
         else:
             when += [asks_key.eq(self.may_invalidate), is_over.eq(self.invalidated)]
-        when += is_translated.eq(
-            action.has_packet
-            & (action.kind == ActionKind.WRITE)
-            & (action.payload_bytes != 0)
-            & ~action.invalidate
-        )
+        when += [
+            is_translated.eq(
+                action.has_packet
+                & (action.kind == ActionKind.WRITE)
+                & (action.payload_bytes != 0)
+                & ~action.invalidate
+            ),
+            is_walked.eq(
+                action.has_packet
+                & (action.kind == ActionKind.SCATTER)
+                & (action.is_datagram | (action.payload_bytes != 0))
+            ),
+        ]
         m.d.comb += [
             valid.eq(self.actions.valid & is_known),
-            can_ask.eq(~is_translated | ((room != 0) & request.ready)),
+            can_ask.eq(Mux(is_translated, (room != 0) & request.ready, ~is_walked | walks.i.ready)),
+            enters.eq(waiting.i.valid & waiting.i.ready),
+            walks.i.valid.eq(enters & is_walked),
+            *(walks.i.p[name].eq(action[name]) for name, _ in ScatterJobLayout(self.config)),
             request.p.place.eq(action.place),
             request.p.length.eq(action.payload_bytes),
             request.p.invalidate.eq(action.invalidate),
             self.asked.eq(asks_key & request.ready),
             request.valid.eq(asks_key | (valid & is_translated & (room != 0) & waiting.i.ready)),
-            *(waiting.i.p[name].eq(action[name]) for name, _ in layout if name != "is_translated"),
+            *(
+                waiting.i.p[name].eq(action[name])
+                for name, _ in ActionLayout(self.config)
+                if name != "place"
+            ),
             waiting.i.p.is_translated.eq(is_translated),
+            waiting.i.p.is_walked.eq(is_walked),
         ]
         with m.If(action.invalidate):
             m.d.comb += [
-                waiting.i.valid.eq(valid & ~is_waiting),
+                waiting.i.valid.eq(valid & ~is_waiting & can_ask),
                 self.actions.ready.eq(is_over),
             ]
         with m.Else():
@@ -169,7 +199,7 @@ class AskPlace(wiring.Component):
             ]
         with m.If(is_over):
             m.d.sync += is_waiting.eq(0)
-        with m.Elif(waiting.i.valid & waiting.i.ready & action.invalidate):
+        with m.Elif(enters & action.invalidate):
             m.d.sync += is_waiting.eq(1)
 
         asks = Signal()

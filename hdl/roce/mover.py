@@ -29,6 +29,8 @@ __all__ = ["FailedLayout", "Mover"]
 
 #: Queue pairs whose failure the protocol has not heard of yet; a few, for it takes one each cycle.
 _FAILURES = 4
+#: Pieces of lists that wait: a list is walked while the actions before are at work.
+_PIECES = 4
 #: AETH syndromes (IBTA 9.7.5): NAK of remote access and of remote operational error.
 _REMOTE_ACCESS = 0x62
 _REMOTE_OPERATION = 0x63
@@ -73,9 +75,10 @@ class Mover(wiring.Component):
     at first: queue pairs are set up with ``revive``.
 
     Throughput is an action every 2 cycles, unless it is one of these: a WRITE with a completion
-    or over two pages takes 3, with both 4; a SCATTER takes 6 cycles and one for each entry it
-    reaches, a datagram more (see :class:`ScatterWalk`), and a completion one more; an invalidation
-    waits for all actions before it, and takes 13 alone. Data flow at a beat per cycle; see
+    or over two pages takes 3, with both 4; a SCATTER takes 2 cycles, one for each entry that it
+    reaches and one for a completion, but at least what its walk takes, which goes on beside the
+    actions before it (see :class:`ScatterWalk`); an invalidation waits for all actions before it,
+    and takes 13 alone. Data flow at a beat per cycle; see
     :class:`PacketCut`. Latency from an action to its first order is 9 cycles for a WRITE if the
     translator is free, 10 for a SCATTER, and 5 for an action that writes nothing.
 
@@ -148,6 +151,7 @@ class Mover(wiring.Component):
         )
         wiring.connect(m, wiring.flipped(self.actions), ask.actions)
         wiring.connect(m, ask.translate, wiring.flipped(self.translate))
+        wiring.connect(m, ask.walks, scatter.jobs)
         packets, pieces, walked = self._stages(m, cut, scatter)
         wiring.connect(m, wiring.flipped(self.packets), packets)
         wiring.connect(m, cut.o, wiring.flipped(self.data))
@@ -177,7 +181,7 @@ class Mover(wiring.Component):
             needs_piece.eq(is_data | (action.has_packet & ~is_cut)),
             can_order.eq(self._order_is_free() & told.i.ready & ~self.failed.valid),
             can_move.eq(can_order & (pieces.ready | ~needs_piece)),
-            order_moves.eq((emits | walked.valid) & can_move),
+            order_moves.eq((emits | (scatters & walked.valid)) & can_move),
             order_ends.eq(
                 Mux(
                     scatters,
@@ -186,7 +190,7 @@ class Mover(wiring.Component):
                 )
             ),
             # This may be taken back: nothing in there minds.
-            pieces.valid.eq((emits | walked.valid) & can_order & needs_piece),
+            pieces.valid.eq((emits | (scatters & walked.valid)) & can_order & needs_piece),
             pieces.p.skip.eq(skip),
             pieces.p.take.eq(Mux(is_data, span.length, 0)),
             pieces.p.last.eq(cuts_last | ~is_data),
@@ -196,17 +200,10 @@ class Mover(wiring.Component):
         has_data = Signal()
         crosses = Signal()
         ended_as = Signal(Outcome, reset_less=True)
-        is_done = Signal()
+        discards = Signal()  # what was walked of it goes nowhere
         m.d.comb += [
             flushed.eq(dead.read_data & ~action.revive),
-            has_data.eq(
-                action.is_translated
-                | (
-                    action.has_packet
-                    & (action.kind == ActionKind.SCATTER)
-                    & (action.is_datagram | (action.payload_bytes != 0))
-                )
-            ),
+            has_data.eq(action.is_translated | action.is_walked),
             crosses.eq(found.first.length != action.payload_bytes),
             span.eq(found.first),
             skip.eq(action.payload_offset),
@@ -245,6 +242,8 @@ class Mover(wiring.Component):
                             m.next = "END"
                 with m.If(emits & can_move & ends):
                     m.next = "READ"
+                    with m.If(flushed & action.is_walked):
+                        m.next = "DISCARD"
 
             with m.State("SECOND"):
                 m.d.comb += [
@@ -265,19 +264,19 @@ class Mover(wiring.Component):
             with m.State("SCATTER"):
                 m.d.comb += [
                     scatters.eq(1),
-                    walked.ready.eq(can_order & pieces.ready),
                     is_data.eq(~walked.p.short),
                     cuts_last.eq(walked.p.last),
                     span.eq(walked.p.span),
                     skip.eq(walked.p.skip),
                     outcome.eq(Mux(walked.p.short, Outcome.SHORT, Outcome.GOOD)),
+                    walked.ready.eq(can_move),
                 ]
                 m.d.sync += ended_as.eq(Outcome.GOOD)
-                with m.If(walked.valid & walked.ready & walked.p.last):
+                with m.If(walked.valid & can_move & walked.p.last):
                     m.d.sync += is_cut.eq(1)
                     m.next = "END"
                     with m.If(order_ends):
-                        m.next = "DONE"
+                        m.next = "READ"
 
             with m.State("INVALIDATE"):
                 m.d.comb += ask.may_invalidate.eq(1)
@@ -286,7 +285,10 @@ class Mover(wiring.Component):
 
             with m.State("INVALIDATED"):
                 m.d.comb += ask.invalidated.eq(ask.found.valid)
-                m.d.sync += ended_as.eq(Mux(found.ok, Outcome.GOOD, Outcome.REFUSED))
+                m.d.sync += [
+                    ended_as.eq(Mux(found.ok, Outcome.GOOD, Outcome.REFUSED)),
+                    discards.eq(~found.ok & action.is_walked),
+                ]
                 with m.If(ask.found.valid):
                     m.next = "END"
                     with m.If(found.ok & has_data):
@@ -296,19 +298,22 @@ class Mover(wiring.Component):
                 m.d.comb += [emits.eq(1), ends.eq(1), outcome.eq(ended_as)]
                 with m.If(can_move):
                     m.next = "READ"
+                    with m.If(discards):
+                        m.next = "DISCARD"
 
-            with m.State("DONE"):
-                m.d.comb += is_done.eq(1)
-                m.next = "READ"
+            with m.State("DISCARD"):
+                m.d.comb += walked.ready.eq(1)
+                m.d.sync += discards.eq(0)
+                with m.If(walked.valid & walked.p.last):
+                    m.next = "READ"
 
         takes = Signal()
         m.d.comb += [
-            takes.eq((emits & can_move & ends) | is_done),
+            takes.eq(can_move & Mux(scatters, walked.valid & order_ends, emits & ends)),
             ask.waiting.ready.eq(takes),
             # A flushed action that would have invalidated has asked nothing: nothing is here.
             ask.found.ready.eq(ask.invalidated | (takes & action.is_translated)),
         ]
-        self._connect_scatter(m, action, scatter, scatters)
         self._remember(m, action, dead, told, outcome, order_moves & order_ends)
         self._order(m, action, span, outcome, is_data=is_data, ends=order_ends, moves=order_moves)
         return m
@@ -349,7 +354,11 @@ class Mover(wiring.Component):
     def _stages(self, m: Module, cut: PacketCut, scatter: ScatterWalk) -> tuple[Any, Any, Any]:
         """Where packets come, where pieces go, and where those of a list come from."""
         if not self.config.is_narrow:
-            return cut.i, cut.pieces, scatter.o
+            m.submodules.walked = queue = Queue(
+                shape=ScatterPieceLayout(), depth=_PIECES, shallow=True
+            )
+            wiring.connect(m, scatter.o, queue.i)
+            return cut.i, cut.pieces, queue.o
         m.submodules.packets = packets = SkidBuffer(data_bytes=self.config.data_bytes)
         m.submodules.pieces = pieces = OneRow(shape=PieceLayout())
         m.submodules.walked = walked = OneRow(shape=ScatterPieceLayout())
@@ -363,17 +372,6 @@ class Mover(wiring.Component):
         if self.config.is_narrow:
             return ~self.orders.valid
         return self.orders.ready | ~self.orders.valid
-
-    def _connect_scatter(
-        self, m: Module, action: Any, scatter: ScatterWalk, scatters: Value
-    ) -> None:
-        """Let the walk have what it looks at of the action, once."""
-        job: Any = scatter.jobs.p
-        m.d.comb += [job[name].eq(action[name]) for name, _ in scatter.jobs.p.shape()]
-        has_walked = Signal()  # its last piece may still be on its way
-        m.d.comb += scatter.jobs.valid.eq(scatters & ~has_walked)
-        if self.config.is_narrow:
-            m.d.sync += has_walked.eq(scatters & (has_walked | scatter.jobs.ready))
 
     def _order(
         self,

@@ -340,6 +340,36 @@ async def a_write_every_two_cycles(dut):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(completes=[False, True])
+async def a_small_send_every_few_cycles(dut, completes):
+    """Take SENDs of 64 bytes with a list of one entry: 3 cycles, and 1 for a completion."""
+    bench = Traffic(dut)
+    await bench.begin()
+    for handle in range(40):
+        bench.set_list(handle, [Span(0, handle << 20, 100)])
+    await bench.listed()
+    count = 40
+    total = 0
+    for number in range(count):
+        packet = random.randbytes(HEADERS + 64 + 4)
+        total += beat_count(len(packet), CONFIG.data_bytes)
+        bench.act(
+            bench.action(
+                "scatter",
+                number % CONFIG.queue_pairs,
+                64,
+                payload_offset=HEADERS,
+                packet=packet,
+                handle=number,
+                completion=random_completion() if completes else None,
+            )
+        )
+    await bench.settle()
+    assert bench.orders.accepted == count * (1 + completes)
+    assert bench.orders.span <= max(total, (3 + completes) * count) + 4
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def nothing_to_write_takes_two_cycles(dut):
     """Take a packet without data every 2 cycles, with narrow beats every 4."""
     bench = Traffic(dut)
