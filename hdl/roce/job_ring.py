@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..memory import SimpleDualPortRam, TrueDualPortRam
+from .advance import advance
 from .config import RoceConfig
 from .layouts import PAYLOAD_BITS, PLACE_BITS, JobKind, JobLayout, JobWriteLayout, PlaceLayout
 
@@ -150,7 +151,9 @@ class JobRing(wiring.Component):
         m.d.comb += [
             rest.eq(left - step),
             moved.psn.eq(job.psn + 1),
-            moved.place.linear.eq(Cat(C(0, _FIXED_BITS), job.place.linear[_FIXED_BITS:] + step)),
+            moved.place.linear.eq(
+                Cat(C(0, _FIXED_BITS), advance(job.place.linear[_FIXED_BITS:], step))
+            ),
             moved.operand.eq(Cat(C(0, _FIXED_BITS), rest)),
             fixed.write_lanes.eq(self.write.valid),
             fixed.write_address.eq(new_address),

@@ -12,7 +12,6 @@ from ..stream.packet_cut import PacketCut, PieceLayout
 from .ask_place import PAGE_BITS, AskPlace
 from .config import RoceConfig
 from .layouts import (
-    ActionKind,
     ActionLayout,
     CompletionStatus,
     EventKind,

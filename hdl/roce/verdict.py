@@ -6,6 +6,7 @@ from amaranth import *
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
+from .advance import advance
 from .config import RoceConfig
 from .context import ContextLayout, Operation, QueuePairState, StateLayout
 from .key_check import CheckedLayout
@@ -421,12 +422,12 @@ class Verdict(wiring.Component):
                     )
                 ),
                 after.place.eq(place),
-                after.place.linear.eq(_moved(place.linear, f["size"])),
+                after.place.linear.eq(advance(place.linear, f["size"])),
                 after.length.eq(
                     Mux(
                         opcode.begins,
                         Mux(opcode.is_write, f["length"], f["size"]),
-                        Mux(opcode.is_write, state.length, _moved(state.length, f["size"])),
+                        Mux(opcode.is_write, state.length, advance(state.length, f["size"])),
                     )
                 ),
             ]
@@ -448,10 +449,3 @@ class Verdict(wiring.Component):
             m.d.comb += after.msn.eq(state.msn + 1)
         with m.If(outcome == Outcome.JOB):
             m.d.comb += after.tail.eq(state.tail + 1)
-
-
-def _moved(place: Value, size: Value) -> Value:
-    """``place`` + ``size``, without the carry's long way through the high bits."""
-    bits = len(size)
-    low = place[:bits] + size
-    return Cat(low[:bits], Mux(low[bits], (place[bits:] + 1)[: len(place) - bits], place[bits:]))
