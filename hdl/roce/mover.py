@@ -353,9 +353,7 @@ class Mover(wiring.Component):
     def _stages(self, m: Module, cut: PacketCut, scatter: ScatterWalk) -> tuple[Any, Any, Any]:
         """Where packets come, where pieces go, and where those of a list come from."""
         if not self.config.is_narrow:
-            m.submodules.walked = queue = Queue(
-                shape=ScatterPieceLayout(), depth=_PIECES, shallow=True
-            )
+            m.submodules.walked = queue = Queue(shape=ScatterPieceLayout(), depth=_PIECES)
             wiring.connect(m, scatter.o, queue.i)
             return cut.i, cut.pieces, queue.o
         m.submodules.packets = packets = SkidBuffer(data_bytes=self.config.data_bytes)

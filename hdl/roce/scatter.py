@@ -150,7 +150,7 @@ class ScatterWalk(wiring.Component):
         job: Any = self.jobs.p
         # The entry at work and what of it is used up; beyond the last one, the list has ended.
         entry = Signal(entry_bits + 1)
-        offset = Signal(32, reset_less=True)
+        offset = Signal(32)  # 0 between packets
         place: Any = Signal(row_layout, reset_less=True)  # what is free of it
         # Into the high halves of its address and of its length, to be added and subtracted yet.
         carry = Signal(reset_less=True)
@@ -248,7 +248,7 @@ class ScatterWalk(wiring.Component):
         used = Signal(32)
         m.d.comb += [
             # Only what a walk begins with may be used up in part.
-            used.eq(Mux(place_valid | begins_list, 0, offset)),
+            used.eq(Mux(place_valid, 0, offset)),
             lists.read_en.eq(steps | ~place_valid),
             lists.read_address.eq(Cat(fetch, job.handle)),
         ]
@@ -299,5 +299,6 @@ class ScatterWalk(wiring.Component):
         with m.If(~walks & ~begins_list):
             m.d.sync += [row_valid.eq(0), held_valid.eq(0), place_valid.eq(0)]
         with m.If(self.jobs.ready):
-            m.d.sync += [row_valid.eq(0), held_valid.eq(0), place_valid.eq(0), fetch.eq(0)]
+            m.d.sync += [row_valid.eq(0), held_valid.eq(0), place_valid.eq(0)]
+            m.d.sync += [fetch.eq(0), offset.eq(0)]
         return m
