@@ -269,6 +269,9 @@ class Verdict(wiring.Component):
         keep("length", request.length)
         keep("size", size)
         keep("place", key.place)
+        # Where the next packet's bytes go.
+        keep("behind_begun", advance(key.place.linear, size))
+        keep("behind_gone_on", advance(state.place.linear, size))
         keep("fits", size <= state.left)
         keep("ring_full", Cat(state.tail[:-1] == i.head[:-1], state.tail[-1] != i.head[-1]).all())
         keep("packets", packets)
@@ -422,7 +425,7 @@ class Verdict(wiring.Component):
                     )
                 ),
                 after.place.eq(place),
-                after.place.linear.eq(advance(place.linear, f["size"])),
+                after.place.linear.eq(Mux(opcode.begins, f["behind_begun"], f["behind_gone_on"])),
                 after.length.eq(
                     Mux(
                         opcode.begins,
