@@ -6,21 +6,28 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..dma.memory_port import MemoryResponseLayout
 from ..memory import SimpleDualPortRam
 from ..stream import Queue
 from .completion_queues import VECTOR_BITS
 from .config import RoceConfig
 from .layouts import CompletionStatus, EventKind, EventLayout, FailureLayout
 
-__all__ = ["FailedLayout", "WriteOutcomes", "WriterRowLayout"]
+__all__ = ["FailedLayout", "WriteOutcomes", "WriterRowLayout", "row_count"]
 
 #: Syndrome of a NAK that says remote operational error (9.7.5.2.7): 011 and code 3.
 REMOTE_OPERATIONAL_ERROR = 0x63
-#: Queue pairs that may have failed and are not yet known to have: as many as there are queue pairs
-#: or, if these are more, the rows that wait for responses (65) and the actions on their way to
-#: them. Whoever takes failures before anything that makes new actions never lets it fill up.
-_MOST_FAILURES = 128
+#: Actions on their way to here that may make queue pairs fail, when nobody takes failures.
+_ACTIONS = 63
+
+
+def row_count(config: RoceConfig) -> int:
+    """Count the rows that wait for responses, but for one that a queue may have outside.
+
+    64 at least: as many writes as a client of the DMA may have without their response. With wide
+    beats a data write, a flush and an entry begin in 5 cycles and are done behind two round trips
+    to memory, so these rows are enough for 200 cycles each.
+    """
+    return 64 if config.is_narrow else 256
 
 
 class FailedLayout(data.StructLayout):
@@ -36,13 +43,13 @@ class WriterRowLayout(data.StructLayout):
     Fields
     ------
     has_write : 1 bit
-        There will be a response.
-    is_flush, is_mark : 1 bit each
-        ``flushed`` or ``marked`` is to be told.
+        There will be a status.
+    is_entry : 1 bit
+        It is the next one of those of entries.
     is_refused : 1 bit
         The completion queue did not take the entry.
     interrupt, vector : 1, 11 bits
-        To raise, when the response is here.
+        To raise, when the status is here.
     last, event, queue_pair :
         Of the order.
     """
@@ -51,8 +58,7 @@ class WriterRowLayout(data.StructLayout):
         super().__init__(
             {
                 "has_write": 1,
-                "is_flush": 1,
-                "is_mark": 1,
+                "is_entry": 1,
                 "is_refused": 1,
                 "interrupt": 1,
                 "vector": VECTOR_BITS,
@@ -64,7 +70,7 @@ class WriterRowLayout(data.StructLayout):
 
 
 class WriteOutcomes(wiring.Component):
-    """Wait for the responses of what was begun, in order, and tell what follows.
+    """Wait for what became of all that was begun, in order, and tell what follows.
 
     A queue pair fails with the first write of its that ends with anything but OK, or with the first
     entry that its completion queue did not take, and stays failed until its event RESET. That it
@@ -75,7 +81,7 @@ class WriteOutcomes(wiring.Component):
     Events of kind NOTHING without ``notify`` end here. An interrupt is raised whatever the response
     says, since nobody would arm its queue again.
 
-    Latency is 1 cycle from a response to ``interrupts``, 1 to ``events``, 3 more to ``failures``.
+    Latency is 1 cycle from a status to ``interrupts``, 1 to ``events``, 3 more to ``failures``.
     Throughput is 1 row per cycle, with narrow beats 1 in 2 cycles.
 
     Specification: IBTA Architecture Specification volume 1, 9.7.5.2.7 (remote operational error),
@@ -88,44 +94,40 @@ class WriteOutcomes(wiring.Component):
     Members
     -------
     rows : In(stream.Signature(WriterRowLayout(config)))
-        What was begun. ``rows.ready`` depends combinationally on both ``valid``, and, if beats are
-        not narrow, on ``ready`` of ``events`` and ``interrupts``.
-    responses : In(stream.Signature(MemoryResponseLayout()))
-        One for each row with a write. ``responses.ready`` depends combinationally on ``rows``,
-        and, if beats are not narrow, on ``ready`` of ``events`` and ``interrupts``.
+        What was begun. ``rows.ready`` depends combinationally on ``rows``, on ``valid`` of
+        ``statuses``, and, if beats are not narrow, on ``ready`` of ``events`` and ``interrupts``.
+    statuses : In(stream.Signature(1)).array(2)
+        Whether a write has failed: of entries from the second, of others from the first; one
+        for each row with a write. ``ready`` depends combinationally on what ``rows.ready`` does.
     events : Out(stream.Signature(EventLayout(config)))
         From registers and a RAM through a multiplexer.
     failed : Out(FailedLayout(config))
         Registered.
     failures : Out(stream.Signature(FailureLayout(config)))
-        Registered. If as many wait as the queue holds, rows wait.
+        Registered. As many as there are queue pairs may wait or, if these are more, as rows and
+        the actions on their way to them: whoever takes failures before anything that makes new
+        actions never lets them fill up. If they do, rows wait.
     interrupts : Out(stream.Signature(11))
         Registered.
-    flushed, marked : Out(1)
-        Strobes, combinational: a row with ``is_flush``, ``is_mark`` is done.
     """
 
     rows: stream.Interface
-    responses: stream.Interface
+    statuses: list[stream.Interface]
     events: stream.Interface
     failed: Any
     failures: stream.Interface
     interrupts: stream.Interface
-    flushed: Signal
-    marked: Signal
 
     def __init__(self, *, config: RoceConfig):
         self.config = config
         super().__init__(
             {
                 "rows": In(stream.Signature(WriterRowLayout(config))),
-                "responses": In(stream.Signature(MemoryResponseLayout())),
+                "statuses": In(stream.Signature(1)).array(2),
                 "events": Out(stream.Signature(EventLayout(config))),
                 "failed": Out(FailedLayout(config)),
                 "failures": Out(stream.Signature(FailureLayout(config))),
                 "interrupts": Out(stream.Signature(VECTOR_BITS)),
-                "flushed": Out(1),
-                "marked": Out(1),
             }
         )
 
@@ -135,7 +137,7 @@ class WriteOutcomes(wiring.Component):
         queue_pair_bits = config.bits("queue_pairs")
         m.submodules.failures = failures = Queue(
             shape=data.StructLayout({"queue_pair": queue_pair_bits, "is_refused": 1}),
-            depth=min(config.queue_pairs, _MOST_FAILURES),
+            depth=min(config.queue_pairs, row_count(config) + 1 + _ACTIONS),
         )
         # Which queue pairs have failed. Each is reset before it is used, and so its row written.
         m.submodules.broken = broken = SimpleDualPortRam(
@@ -155,17 +157,22 @@ class WriteOutcomes(wiring.Component):
         finishes = Signal()
         has_room = Signal()
         taken = Signal()
+        has_status = Signal()
+        status = Signal()  # that it failed
         m.d.comb += [
+            has_status.eq(
+                Mux(row.is_entry, self.statuses[1].valid, self.statuses[0].valid) | ~row.has_write
+            ),
+            status.eq(Mux(row.is_entry, self.statuses[1].payload, self.statuses[0].payload)),
             has_room.eq(
                 ~(told | self.interrupts.valid)
                 if config.is_narrow
                 else (~told | finishes) & (~self.interrupts.valid | self.interrupts.ready)
             ),
-            taken.eq(self.rows.valid & (~row.has_write | self.responses.valid) & has_room),
+            taken.eq(self.rows.valid & has_status & has_room),
             self.rows.ready.eq(taken),
-            self.responses.ready.eq(self.rows.valid & row.has_write & has_room),
-            self.flushed.eq(taken & row.is_flush),
-            self.marked.eq(taken & row.is_mark),
+            self.statuses[0].ready.eq(taken & row.has_write & ~row.is_entry),
+            self.statuses[1].ready.eq(taken & row.has_write & row.is_entry),
             self.interrupts.payload.eq(vector),
             broken.read_en.eq(taken),
             broken.read_address.eq(row.queue_pair),
@@ -177,7 +184,7 @@ class WriteOutcomes(wiring.Component):
         with m.If(taken):
             m.d.sync += [
                 told.eq(1),
-                is_bad.eq(row.is_refused | (row.has_write & self.responses.p.status.any())),
+                is_bad.eq(row.is_refused | (row.has_write & status)),
                 is_refused.eq(row.is_refused),
                 last.eq(row.last),
                 queue_pair.eq(row.queue_pair),

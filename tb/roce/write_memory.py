@@ -29,10 +29,11 @@ class MemoryWrite:
     space: int
     address: int
     length: int
+    tag: int
     seen: float
     data: bytes = b""
     status: int = 0
-    is_whole: bool = False
+    whole_at: int | None = None
     is_sent: bool = False
     responded: bool = False
     arrived: bool = False
@@ -48,7 +49,7 @@ class _Responses(StreamSource):
     def respond(self, write: MemoryWrite) -> None:
         write.is_sent = True
         self.writes.append(write)
-        self.send_value(pack_fields(_RESPONSE, status=write.status))
+        self.send_value(pack_fields(_RESPONSE, tag=write.tag, status=write.status))
 
     def _count(self) -> None:
         super()._count()
@@ -74,6 +75,10 @@ class WriteMemory:
     response_chance, arrival_chance : float
         How often in a cycle the oldest write gets its response, and how often the oldest of a space
         arrives.
+    latency : int
+        Cycles at least from when a write is whole to its response.
+    most : int
+        Requests are refused while about as many writes have not been responded to.
     in_turns : bool
         Whether a request is taken only when the packet before is whole, and a packet only
         when its request has been taken.
@@ -101,6 +106,8 @@ class WriteMemory:
         stall: float = 0.0,
         response_chance: float = 1.0,
         arrival_chance: float = 1.0,
+        latency: int = 0,
+        most: int = 1000,
         in_turns: bool = False,
     ):
         self.dut = dut
@@ -110,6 +117,8 @@ class WriteMemory:
         self.status_of: Callable[[MemoryWrite], int] = lambda write: 0
         self.on_request: Callable[[MemoryWrite], None] = lambda write: None
         self.on_arrival: Callable[[MemoryWrite], None] = lambda write: None
+        self.latency = latency
+        self.most = most
         self.responds = _often(response_chance)
         self._arrives = _often(arrival_chance)
         pauses = chance(stall)
@@ -120,7 +129,11 @@ class WriteMemory:
         self.requests = StreamSink(
             dut,
             "writes__request",
-            pause=lambda: pauses() or (in_turns and self._behind() > 0),
+            pause=lambda: (
+                pauses()
+                or (in_turns and self._behind() > 0)
+                or len(self.unanswered) + len(self.responses.writes) > self.most
+            ),
         )
         self.packets = PacketSink(
             dut,
@@ -163,8 +176,10 @@ class WriteMemory:
 
     def _see(self, value: int) -> None:
         request = _REQUEST.read(value)
-        assert not request.tag | request.no_snoop | request.relaxed_ordering | request.id_ordering
-        write = MemoryWrite(request.space, request.address, request.length, get_sim_time("step"))
+        assert not request.no_snoop | request.relaxed_ordering | request.id_ordering
+        write = MemoryWrite(
+            request.space, request.address, request.length, request.tag, get_sim_time("step")
+        )
         self.writes.append(write)
         self.on_request(write)
         self._waiting.append(write)
@@ -181,12 +196,12 @@ class WriteMemory:
                 assert packet.error or len(packet.data) == write.length
             self._taken += 1
             self._waiting.popleft()
-            write.is_whole = True
+            write.whole_at = self.requests.cycle
             write.status = self.status_of(write)
             self._paths[write.space].append(write)
 
     def _can_respond(self, write: MemoryWrite) -> bool:
-        if not write.is_whole:
+        if write.whole_at is None or self.requests.cycle < write.whole_at + self.latency:
             return False
         # A write of no bytes flushes its path.
         return bool(write.length) or write.arrived or self._paths[write.space][0] is write

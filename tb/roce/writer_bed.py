@@ -11,20 +11,19 @@ from cocotb.utils import get_sim_time
 
 from hdl.roce.completion_queues import QueueCommandLayout, QueueSetupLayout
 from hdl.roce.layouts import EventKind, EventLayout, FailureLayout, WriteOrderKind, WriteOrderLayout
+from hdl.roce.page_claim import ClaimLayout
 from hdl.roce.write_outcomes import FailedLayout
-from hdl.roce.writer import ClaimLayout
 from sim.roce.completion_queue import COUNT_MODULUS, ENTRY_BYTES, CompletionQueue
 from sim.stream import Packet
 
 from ..dma.fields import FieldReader, pack_fields
-from ..stream import PacketSource, StreamSource, chance
+from ..stream import PacketSource, chance
 from .sizes import SMALL, small
 from .write_memory import MemoryWrite, WriteMemory
-from .writer_ports import CountedSource, Order, TellingSink
+from .writer_ports import PAGE, ClaimedPage, CountedSource, Order, TellingSink, pack_order
 
-__all__ = ["Bed", "Order"]
+__all__ = ["PAGE", "Bed", "Order"]
 
-PAGE = 4096
 _REMOTE_OPERATIONAL_ERROR = 0x63
 _FLUSHED, _REMOTE_OPERATION = 4, 5
 _ANSWERS = (EventKind.ACK, EventKind.SEQUENCE_NAK, EventKind.RNR_NAK, EventKind.FATAL_NAK)
@@ -47,7 +46,7 @@ class Bed:
     queues : dict of int to CompletionQueue
         Models of the queues that were set up.
     begun, flush_count : int
-        Orders, and flushes, whose writes have been seen.
+        Writes of data and entries, and flushes, that have been seen.
     interrupts, events, failures, queue_errors : list
         What was told.
     on_interrupt : callable
@@ -68,7 +67,7 @@ class Bed:
         self.slave.on_arrival = self._arrive
 
         pause = chance(stall)
-        self.orders = StreamSource(dut, "orders", pause=pause)
+        self.orders = CountedSource(dut, "orders", pause=pause)
         self.data = PacketSource(dut, "data", data_bytes, pause=pause)
         self.setups = CountedSource(dut, "queue_setups", pause=pause)
         self.commands = CountedSource(dut, "queue_commands", pause=pause)
@@ -92,6 +91,7 @@ class Bed:
         self.queues: dict[int, CompletionQueue] = {}
         self.sent: list[Order] = []
         self.begun = 0
+        self.taken = 0
         self.settled = 0
         self.flush_count = 0
         self.touched: set[int] = set()
@@ -102,11 +102,13 @@ class Bed:
         self.strobes: Counter[int] = Counter()
         self._events: deque[dict[str, int]] = deque()
         self._failures: deque[tuple[int, int]] = deque()
-        self._interrupts: deque[tuple[int, list[MemoryWrite]]] = deque()
+        self._interrupts: deque[tuple[int, list[Order]]] = deque()
         self._queue_errors: deque[int] = deque()
-        self._entries: dict[int, list[MemoryWrite]] = {}
+        self._due_data: deque[Order] = deque()  # taken, not seen
+        self._due_entries: deque[Order] = deque()
+        self._entries: dict[int, list[Order]] = {}
         self._entry_numbers: dict[MemoryWrite, int] = {}
-        self._claimed: tuple[float, int, int] | None = None
+        self._claimed: ClaimedPage | None = None
 
     async def reset(self) -> None:
         """Reset everything, whatever is under way."""
@@ -176,58 +178,20 @@ class Bed:
 
     def send(self, order: Order) -> None:
         """Give an order, with its data."""
-        values: dict[str, int] = {"kind": order.kind, "queue_pair": order.queue_pair}
-        nested: list[tuple[str, dict[str, int]]] = []
         if order.kind == WriteOrderKind.DATA:
-            nested.append(
-                (
-                    "span",
-                    {"space": order.space, "address": order.address, "length": len(order.data)},
-                )
-            )
             self.data.send(Packet(order.data))
-        if order.completion is not None:
-            completion = order.completion
-            value = completion.immediate
-            if value is None:
-                value = completion.invalidated or 0
-            nested.append(
-                (
-                    "completion",
-                    {
-                        "valid": 1,
-                        "queue": order.queue,
-                        "queue_pair": completion.queue_pair,
-                        "handle": completion.identifier,
-                        "status": completion.status.value,
-                        "byte_length": completion.byte_length,
-                        "is_write": completion.is_write,
-                        "has_immediate": completion.immediate is not None,
-                        "has_invalidated": completion.invalidated is not None,
-                        "value": value,
-                        "source_queue_pair": completion.source_queue_pair,
-                        "solicited": completion.solicited,
-                    },
-                )
-            )
-        if order.event is not None:
-            values["last"] = 1
-            nested.append(("event", {"queue_pair": order.queue_pair, **order.event}))
-        packed = pack_fields(self._order, **values)
-        for name, fields in nested:
-            part: Any = self._order[name]
-            packed |= pack_fields(part.shape, **fields) << part.offset
         self.sent.append(order)
-        self.orders.send_value(packed)
+        self.orders.offers.append(lambda: self._take(order))
+        self.orders.send_value(pack_order(self._order, order))
 
     async def claim(self, space: int, page: int) -> None:
         """Claim a page and wait until it is granted."""
         self.dut.claim.value = pack_fields(_CLAIM, valid=1, space=space, page=page)
         edge = RisingEdge(self.dut.clk)
         await edge
-        # What is seen at this edge was begun before, what is seen later knew of the claim.
-        since = get_sim_time("step")
-        self._claimed = since, space, page
+        self._claimed = ClaimedPage(space, page, since=get_sim_time("step"))
+        await edge
+        self._claimed.since_for_entries = since = get_sim_time("step")
         for _ in range(_PATIENCE):
             await edge
             if self.dut.claimed.value:
@@ -253,64 +217,73 @@ class Bed:
             if value & 1 and not self.dut.rst.value:
                 self.strobes[self._failed.read(value).queue_pair] += 1
 
-    def _touches_claim(self, write: MemoryWrite) -> bool:
-        if self._claimed is None:
-            return False
-        since, space, page = self._claimed
-        first, last = write.address // PAGE, (write.address + write.length - 1) // PAGE
-        return (
-            write.seen > since
-            and write.length > 0
-            and write.space == space
-            and first <= page <= last
-        )
+    def _take(self, order: Order) -> None:
+        """See that ``order``, the next one, is taken."""
+        assert self.sent[self.taken] is order
+        self.taken += 1
+        order.taken = get_sim_time("step")
+        if order.kind == WriteOrderKind.DATA:
+            self._due_data.append(order)
+        elif order.kind == WriteOrderKind.COMPLETION:
+            self._look_up(order)
+            if order.posted:
+                self._due_entries.append(order)
+
+    def _look_up(self, order: Order) -> None:
+        """Ask the model for a place, once; commands that come later were not heard by then."""
+        assert order.completion is not None
+        if order.posted or order.is_refused:
+            return
+        model = self.queues.get(order.queue)
+        if model and not model.is_in_error:
+            if (model.producer - model.consumer) % COUNT_MODULUS >= model.size:
+                self._queue_errors.append(order.queue)
+            order.posted = model.push(order.completion)
+        order.is_refused = order.posted is None
+        if model and order.posted:
+            self._entries[order.queue].append(order)
+            if order.posted.interrupt:
+                self._interrupts.append((model.vector, [order]))
 
     def _see(self, write: MemoryWrite) -> None:
-        """Match a write with the next order."""
-        assert not self._touches_claim(write), f"{write} while its page is claimed"
-        self._advance()
-        order = self.sent[self.begun]
-        if order.kind == WriteOrderKind.COMPLETION and order.posted is None:
-            assert order.completion is not None
-            order.posted = self.queues[order.queue].push(order.completion)
-        posted = order.posted
+        """Match a write with its order: data and flushes come in order, and entries do."""
+        assert not (self._claimed and self._claimed.keeps_off(write)), (
+            f"{write} while its page is claimed"
+        )
         if not write.length:
-            assert posted, "flush without an entry behind it"
-            assert write.space in self.touched, "flush of a space that nothing was written to"
-            assert write.space != posted.space, "flush of the space that the entry goes to"
-            self.touched.discard(write.space)
-            self.flush_count += 1
-            order.flushes.append(write)
+            self._see_flush(write)
             return
         self.begun += 1
-        order.write = write
-        if posted is None:
-            assert (write.space, write.address) == (order.space, order.address)
-            assert write.length == len(order.data)
-            self.touched.add(write.space)
+        entry = self._due_entries[0] if self._due_entries else None
+        if entry and entry.posted and write.address == entry.posted.address:
+            self._due_entries.popleft()
+            assert (write.space, write.length, write.tag) == (entry.posted.space, ENTRY_BYTES, 1)
+            assert all(flush.responded for flush in entry.flushes), "an entry before its flushes"
+            tags = [flush.tag for flush in entry.flushes]
+            assert tags == [0] * (len(tags) - 1) + [2] * bool(tags)
+            entry.write = write
+            self._entry_numbers[write] = self.sent.index(entry)
             return
-        assert (write.space, write.address) == (posted.space, posted.address)
-        assert write.length == ENTRY_BYTES
-        self._entry_numbers[write] = self.begun - 1
-        self._entries[order.queue].append(write)
-        if posted.interrupt:
-            self._interrupts.append((self.queues[order.queue].vector, [write]))
+        order = self._due_data.popleft()
+        order.write = write
+        assert (write.space, write.address) == (order.space, order.address)
+        assert (write.length, write.tag) == (len(order.data), 0)
+        self.touched.add(write.space)
 
-    def _advance(self) -> None:
-        """Begin what writes nothing: no write shows when that happens."""
-        while self.begun < len(self.sent):
-            order = self.sent[self.begun]
-            if order.kind == WriteOrderKind.DATA:
-                return
-            if order.completion is not None:
-                model = self.queues.get(order.queue)
-                if model and not model.is_in_error:
-                    if (model.producer - model.consumer) % COUNT_MODULUS < model.size:
-                        return
-                    self._queue_errors.append(order.queue)
-                    assert model.push(order.completion) is None
-                order.is_refused = True
-            self.begun += 1
+    def _see_flush(self, write: MemoryWrite) -> None:
+        # Its order is the next one, or is taken when the flush is seen.
+        order = self.sent[self.taken - 1]
+        if not self.taken or order.taken != write.seen:
+            order = self.sent[self.taken]
+        assert order.kind == WriteOrderKind.COMPLETION, "flush without an entry behind it"
+        assert not self._due_data, "a flush passes data"
+        self._look_up(order)
+        assert order.posted, "flush for an entry that is refused"
+        assert write.space in self.touched, "flush of a space that nothing was written to"
+        assert write.space != order.posted.space, "flush of the space that the entry goes to"
+        self.touched.discard(write.space)
+        self.flush_count += 1
+        order.flushes.append(write)
 
     def _arrive(self, write: MemoryWrite) -> None:
         """Look, when an entry is in memory, for all that was written before it."""
@@ -326,7 +299,6 @@ class Bed:
 
     def _settle(self) -> None:
         """Go through the writes whose responses have come, and expect what follows."""
-        self._advance()
         while self.settled < len(self.sent):
             order = self.sent[self.settled]
             for write in order.writes:
@@ -334,7 +306,8 @@ class Bed:
                     return
                 if write.status:
                     self._break(order.queue_pair, _REMOTE_OPERATION)
-            if self.settled == self.begun:
+            is_done = order.is_written or order.kind == WriteOrderKind.NOTHING or order.is_refused
+            if order.taken is None or not is_done:
                 return
             self.settled += 1
             if order.is_refused:
@@ -380,9 +353,9 @@ class Bed:
 
     def _hear_interrupt(self, vector: int) -> None:
         assert self._interrupts, f"interrupt {vector} for nothing"
-        expected, writes = self._interrupts.popleft()
+        expected, orders = self._interrupts.popleft()
         assert vector == expected
-        assert all(write.responded for write in writes), "interrupt before the entry is written"
+        assert all(order.is_written for order in orders), "interrupt before the entry is written"
         self.interrupts.append(vector)
         self.on_interrupt(vector)
 
@@ -398,7 +371,12 @@ class Bed:
             if all(source.idle for source in sources) and self.slave.idle:
                 break
         else:
-            raise AssertionError(f"{self.begun} of {len(self.sent)} orders were begun")
+            raise AssertionError(f"{self.taken} of {len(self.sent)} orders were taken")
+        for _ in range(_PATIENCE):
+            self._settle()
+            if not (self._events or self._failures or self._interrupts):
+                break
+            await edge
         for _ in range(_SILENCE):
             await edge
         assert self.slave.idle

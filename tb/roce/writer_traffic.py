@@ -18,6 +18,8 @@ __all__ = [
     "CLEARING",
     "CONSUMED",
     "DATA_BYTES",
+    "IS_NARROW",
+    "ROWS",
     "Driver",
     "ack",
     "attach",
@@ -31,6 +33,9 @@ __all__ = [
 ]
 
 DATA_BYTES = int(os.environ["DATA_BYTES"])
+IS_NARROW = DATA_BYTES <= 16
+#: Writes that may be without their response.
+ROWS = 65 if IS_NARROW else 257
 CONSUMED, ARM, ARM_SOLICITED = range(3)
 #: Cycles after reset in which completion queues are put in error: one for each.
 CLEARING = 20
