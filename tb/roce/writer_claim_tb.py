@@ -159,6 +159,32 @@ async def a_claim_is_granted_behind_an_entry_that_it_holds(dut, most, stuck):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(is_entry=[False, True])
+async def a_claim_waits_for_what_begins_as_it_comes(dut, is_entry):
+    """Whichever cycle it comes in: what touches the page has its response, or begins behind it."""
+    bed = await attach(dut)
+    answering = [True]
+    bed.slave.responds = lambda: answering[0]
+    await ready_queues(bed, count=1)
+    ring = bed.queues[0]
+    waited = []
+    for delay in range(12):
+        page = (ring.address + 32 * (ring.producer % ring.size)) // PAGE
+        answering[0] = False
+        bed.send(completion_order(1, 0) if is_entry else data_order(1, 0, page * PAGE, 8))
+        await ClockCycles(dut.clk, delay)
+        claiming = cocotb.start_soon(bed.claim(0, page))
+        await ClockCycles(dut.clk, 20)
+        waited.append(not claiming.done())
+        answering[0] = True
+        await claiming
+        await bed.release()
+        await bed.drain()
+    assert waited == sorted(waited)
+    assert waited[-1] > waited[0]
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def a_claim_takes_as_long_as_stated(dut):
     """From when it comes, and from the response that it waits for."""
     bed = await attach(dut)
