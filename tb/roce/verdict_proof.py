@@ -86,7 +86,7 @@ class _Keys(wiring.Component):
                     ~key.found | (request.key[:8] == row.variant), "another key of the same row"
                 ),
                 Assert(~key.found | ~request.key[10:].any(), "a row that is not there"),
-                Assert(~key.inside | inside, "outside of the region"),
+                Assert(key.inside == inside, "outside of the region, or refused within it"),
                 Assert(
                     ~key.inside | (key.place.linear == (behind[:48] + row.offset)[:48]),
                     "another place",
