@@ -69,8 +69,6 @@ class AnswerBuilder(wiring.Component):
         Own addresses, taken while a row of ``addresses`` is written.
     o : Out(PacketSignature(data_bytes))
         Frames, registered.
-    sent : Out({valid, queue_pair})
-        Pulse, registered: an answer of ``reads`` has got its place in the order of packets.
     """
 
     prompt: list[stream.Interface]
@@ -79,7 +77,6 @@ class AnswerBuilder(wiring.Component):
     addresses: stream.Interface
     identity: View
     o: stream.Interface
-    sent: View
 
     def __init__(self, *, config: RoceConfig):
         self.config = config
@@ -96,7 +93,6 @@ class AnswerBuilder(wiring.Component):
                 "addresses": In(stream.Signature(write)),
                 "identity": In(IdentityLayout()),
                 "o": Out(PacketSignature(config.data_bytes)),
-                "sent": Out(StructLayout({"valid": 1, "queue_pair": queue_pair})),
             }
         )
 
@@ -187,9 +183,6 @@ class AnswerBuilder(wiring.Component):
         ]
         with m.If(answers.valid & answers.ready):
             m.d.sync += prompt_was_last.eq(~takes_reads)
-        sent: Any = Signal(self.sent.shape())
-        m.d.comb += self.sent.eq(sent)
-        m.d.sync += [sent.valid.eq(self.reads.ready), sent.queue_pair.eq(reads.queue_pair)]
 
     def _assemble(self, m: Module, headers: AnswerHeaders, data_queue: Queue, seal: IcrcInsert):
         """Headers, and data behind them. Words of zeros pad, and keep the ICRC's place."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..stream import Queue
@@ -19,6 +19,7 @@ from .layouts import (
     HeadLayout,
     JobWriteLayout,
     ReadSegmentLayout,
+    StrobeLayout,
 )
 from .ready_ring import ReadyRing
 
@@ -105,13 +106,13 @@ class AnswerScheduler(wiring.Component):
     reads : Out(stream.Signature(ReadSegmentLayout(config)))
         Packets of READ responses, from registers of memories. ``2 * data_bytes - 1`` at most are on
         their way to ``sent``.
-    sent : In({valid, queue_pair})
+    sent : In(StrobeLayout(config))
         Strobe: a packet of ``reads`` is in its place among the answers. One for each of them.
     atomics : Out(stream.Signature(AtomicLayout(config)))
         Atomic operations, registered. 4 at most are on their way to ``atomic_done``.
-    atomic_done : In({valid, queue_pair})
+    atomic_done : In(StrobeLayout(config))
         Strobe: one of them has been answered, or will never be.
-    drop : In({valid, queue_pair})
+    drop : In(StrobeLayout(config))
         Strobe: forget the jobs and the slot of this queue pair. Packets and the atomic operation
         that are on their way still get their strobe.
     """
@@ -128,7 +129,7 @@ class AnswerScheduler(wiring.Component):
 
     def __init__(self, *, config: RoceConfig):
         self.config = config
-        strobe = data.StructLayout({"valid": 1, "queue_pair": config.bits("queue_pairs")})
+        strobe = StrobeLayout(config)
         super().__init__(
             {
                 "events": In(stream.Signature(EventLayout(config))),

@@ -21,6 +21,7 @@ from .layouts import (
     CompletionStatus,
     FailureLayout,
     JobKind,
+    StrobeLayout,
 )
 from .translator import TranslateSignature
 
@@ -88,11 +89,11 @@ class AtomicUnit(wiring.Component):
     answers : Out(stream.Signature(AnswerLayout(config)))
         ATOMIC_ACKNOWLEDGE or, as a NAK, ACKNOWLEDGE. All but the kind comes from ``jobs.p`` and
         the memory of results.
-    done : Out({valid, queue_pair})
+    done : Out(StrobeLayout(config))
         Strobe, registered: a job has ended, and its answer, if there was one, has been taken.
     failures : Out(stream.Signature(FailureLayout(config)))
         Queue pairs that fail: REMOTE_ACCESS or REMOTE_OPERATION; taken before ``done``.
-    forget : In({valid, queue_pair})
+    forget : In(StrobeLayout(config))
         Strobe, in every other cycle at most: forget the results of this queue pair. A job that is
         offered later finds none of them.
     """
@@ -110,8 +111,7 @@ class AtomicUnit(wiring.Component):
 
     def __init__(self, *, config: RoceConfig):
         self.config = config
-        queue_pair_bits = config.bits("queue_pairs")
-        strobe = data.StructLayout({"valid": 1, "queue_pair": queue_pair_bits})
+        strobe = StrobeLayout(config)
         claim = data.StructLayout({"valid": 1, "space": 2, "page": 64 - _PAGE_SHIFT})
         super().__init__(
             {

@@ -26,6 +26,7 @@ __all__ = [
     "ReadSegmentLayout",
     "RequestLayout",
     "SpanLayout",
+    "StrobeLayout",
     "TranslateRequestLayout",
     "TranslateResponseLayout",
     "WriteOrderKind",
@@ -338,6 +339,13 @@ class WriteOrderLayout(data.StructLayout):
                 "queue_pair": config.bits("queue_pairs"),
             }
         )
+
+
+class StrobeLayout(data.StructLayout):
+    """Strobe about ``queue_pair``: it means something in each cycle in which it is ``valid``."""
+
+    def __init__(self, config: RoceConfig):
+        super().__init__({"valid": 1, "queue_pair": config.bits("queue_pairs")})
 
 
 class FailureLayout(data.StructLayout):

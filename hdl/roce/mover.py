@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..memory import SimpleDualPortRam
@@ -17,6 +17,7 @@ from .layouts import (
     EventKind,
     FailureLayout,
     SpanLayout,
+    StrobeLayout,
     WriteOrderKind,
     WriteOrderLayout,
 )
@@ -24,7 +25,7 @@ from .one_row import OneRow
 from .scatter import ScatterPieceLayout, ScatterRowLayout, ScatterWalk
 from .translator import TranslateSignature
 
-__all__ = ["FailedLayout", "Mover"]
+__all__ = ["Mover"]
 
 #: Queue pairs whose failure the protocol has not heard of yet; a few, for it takes one each cycle.
 _FAILURES = 4
@@ -33,13 +34,6 @@ _PIECES = 4
 #: AETH syndromes (IBTA 9.7.5): NAK of remote access and of remote operational error.
 _REMOTE_ACCESS = 0x62
 _REMOTE_OPERATION = 0x63
-
-
-class FailedLayout(data.StructLayout):
-    """Strobe: a memory write of ``queue_pair`` has failed."""
-
-    def __init__(self, config: RoceConfig):
-        super().__init__({"valid": 1, "queue_pair": config.bits("queue_pairs")})
 
 
 class Outcome(enum.IntEnum, shape=2):
@@ -110,7 +104,7 @@ class Mover(wiring.Component):
         Entries of scatter lists to be written; never refused.
     failures : Out(stream.Signature(FailureLayout(config)))
         Queue pairs that have failed here. Actions wait while 4 are not taken.
-    failed : In(FailedLayout(config))
+    failed : In(StrobeLayout(config))
         Strobe: a memory write of this queue pair has failed.
     """
 
@@ -134,7 +128,7 @@ class Mover(wiring.Component):
                 "translate": Out(TranslateSignature(config)),
                 "scatter_rows": In(stream.Signature(ScatterRowLayout(config))),
                 "failures": Out(stream.Signature(FailureLayout(config))),
-                "failed": In(FailedLayout(config)),
+                "failed": In(StrobeLayout(config)),
             }
         )
 

@@ -18,6 +18,7 @@ from .layouts import (
     FailureLayout,
     ReadSegmentLayout,
     SpanLayout,
+    StrobeLayout,
     TranslateRequestLayout,
 )
 from .one_row import OneRow
@@ -49,7 +50,7 @@ class ReadEngine(wiring.Component):
     A segment without bytes is an answer at once. Any other is translated; its one or two spans are
     read, and what comes is one packet of ``data``. Everything leaves in the order of the segments.
 
-    Where something fails, the queue pair is told to ``failures`` and ``drop``, and answered with
+    Where something fails, the queue pair is told to ``failures`` and answered with
     one NAK. If the translation is refused, that NAK (0x62) stands in place of the segment's answer;
     but a segment of a READ that was asked ``again`` gives only ``sent`` then: that its answer was
     lost on the way, or that the network repeats, must not end a queue pair whose key was rightly
@@ -96,9 +97,7 @@ class ReadEngine(wiring.Component):
         to be sent.
     failures : Out(stream.Signature(FailureLayout(config)))
         Queue pairs that fail, registered: REMOTE_ACCESS or REMOTE_OPERATION.
-    drop : Out({valid, queue_pair})
-        Strobe, registered: no more segments of this queue pair are wanted.
-    sent : Out({valid, queue_pair})
+    sent : Out(StrobeLayout(config))
         Strobe, registered, for each segment one, in order: its answer has been taken, or there is
         none.
     """
@@ -109,12 +108,10 @@ class ReadEngine(wiring.Component):
     answers: stream.Interface
     data: stream.Interface
     failures: stream.Interface
-    drop: Any
     sent: Any
 
     def __init__(self, *, config: RoceConfig):
         self.config = config
-        strobe = data.StructLayout({"valid": 1, "queue_pair": config.bits("queue_pairs")})
         super().__init__(
             {
                 "segments": In(stream.Signature(ReadSegmentLayout(config))),
@@ -123,8 +120,7 @@ class ReadEngine(wiring.Component):
                 "answers": Out(stream.Signature(AnswerLayout(config))),
                 "data": Out(PacketSignature(config.data_bytes)),
                 "failures": Out(stream.Signature(FailureLayout(config))),
-                "drop": Out(strobe),
-                "sent": Out(strobe),
+                "sent": Out(StrobeLayout(config)),
             }
         )
         answer = AnswerLayout(config)
@@ -285,7 +281,7 @@ class ReadEngine(wiring.Component):
         else:
             wiring.connect(m, realign.o, wiring.flipped(self.data))
 
-        failed: Any = Signal(self.drop.shape())
+        failed: Any = Signal(StrobeLayout(self.config))
         is_failed = Signal()
         is_ignored = Signal()
         m.d.comb += [
@@ -388,10 +384,6 @@ class ReadEngine(wiring.Component):
             ]
         with m.Elif(leaves & is_failed & row.first):
             m.d.sync += failed.valid.eq(0)
-
-        dropped = Signal(len(row.queue_pair), reset_less=True)
-        m.d.comb += self.drop.queue_pair.eq(dropped)
-        m.d.sync += [self.drop.valid.eq(fails), dropped.eq(row.queue_pair)]
 
     def _answer(self, m: Module) -> None:
         """Answer; tell when a segment is answered, or would be."""

@@ -10,9 +10,9 @@ from ..memory import SimpleDualPortRam
 from ..stream import Queue
 from .completion_queues import VECTOR_BITS
 from .config import RoceConfig
-from .layouts import CompletionStatus, EventKind, EventLayout, FailureLayout
+from .layouts import CompletionStatus, EventKind, EventLayout, FailureLayout, StrobeLayout
 
-__all__ = ["FailedLayout", "WriteOutcomes", "WriterRowLayout", "row_count"]
+__all__ = ["WriteOutcomes", "WriterRowLayout", "row_count"]
 
 #: Syndrome of a NAK that says remote operational error (9.7.5.2.7): 011 and code 3.
 REMOTE_OPERATIONAL_ERROR = 0x63
@@ -28,13 +28,6 @@ def row_count(config: RoceConfig) -> int:
     to memory, so these rows are enough for 200 cycles each.
     """
     return 64 if config.is_narrow else 256
-
-
-class FailedLayout(data.StructLayout):
-    """Strobe: ``queue_pair`` has failed."""
-
-    def __init__(self, config: RoceConfig):
-        super().__init__({"valid": 1, "queue_pair": config.bits("queue_pairs")})
 
 
 class WriterRowLayout(data.StructLayout):
@@ -101,7 +94,7 @@ class WriteOutcomes(wiring.Component):
         for each row with a write. ``ready`` depends combinationally on what ``rows.ready`` does.
     events : Out(stream.Signature(EventLayout(config)))
         From registers and a RAM through a multiplexer.
-    failed : Out(FailedLayout(config))
+    failed : Out(StrobeLayout(config))
         Registered.
     failures : Out(stream.Signature(FailureLayout(config)))
         Registered. As many as there are queue pairs may wait or, if these are more, as rows and
@@ -125,7 +118,7 @@ class WriteOutcomes(wiring.Component):
                 "rows": In(stream.Signature(WriterRowLayout(config))),
                 "statuses": In(stream.Signature(1)).array(2),
                 "events": Out(stream.Signature(EventLayout(config))),
-                "failed": Out(FailedLayout(config)),
+                "failed": Out(StrobeLayout(config)),
                 "failures": Out(stream.Signature(FailureLayout(config))),
                 "interrupts": Out(stream.Signature(VECTOR_BITS)),
             }
@@ -232,7 +225,7 @@ class WriteOutcomes(wiring.Component):
                 self.events.p.kind.eq(EventKind.FATAL_NAK),
                 self.events.p.syndrome.eq(REMOTE_OPERATIONAL_ERROR),
             ]
-        strobe: Any = Signal(FailedLayout(config))
+        strobe: Any = Signal(StrobeLayout(config))
         m.d.sync += [strobe.valid.eq(fails), strobe.queue_pair.eq(queue_pair)]
         m.d.comb += self.failed.eq(strobe)
         return m

@@ -16,9 +16,9 @@ from .completion_queues import (
 )
 from .config import RoceConfig
 from .entry_writer import EntryWriter
-from .layouts import EventLayout, FailureLayout, WriteOrderLayout
+from .layouts import EventLayout, FailureLayout, StrobeLayout, WriteOrderLayout
 from .page_claim import ClaimLayout, PageClaim
-from .write_outcomes import FailedLayout, WriteOutcomes, WriterRowLayout, row_count
+from .write_outcomes import WriteOutcomes, WriterRowLayout, row_count
 from .write_port import WritePort
 from .write_start import WriteStart
 
@@ -95,7 +95,7 @@ class Writer(wiring.Component):
         others. ``writes.response.ready`` is 1.
     events : Out(stream.Signature(EventLayout(config)))
         For each order with ``last`` its event, unless it is NOTHING without ``notify``, in order.
-    failed : Out(FailedLayout(config))
+    failed : Out(StrobeLayout(config))
         Strobe, registered: a queue pair fails.
     failures : Out(stream.Signature(FailureLayout(config)))
         The same: REMOTE_OPERATION of a write, FLUSHED if a completion queue had no room. Once for
@@ -131,7 +131,7 @@ class Writer(wiring.Component):
                 "data": In(PacketSignature(config.data_bytes)),
                 "writes": Out(MemoryWriteSignature(config.data_bytes)),
                 "events": Out(stream.Signature(EventLayout(config))),
-                "failed": Out(FailedLayout(config)),
+                "failed": Out(StrobeLayout(config)),
                 "failures": Out(stream.Signature(FailureLayout(config))),
                 "claim": In(ClaimLayout()),
                 "claimed": Out(1),

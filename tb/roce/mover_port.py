@@ -15,10 +15,10 @@ from hdl.roce.layouts import (
     ActionLayout,
     CompletionLayout,
     FailureLayout,
+    StrobeLayout,
     WriteOrderKind,
     WriteOrderLayout,
 )
-from hdl.roce.mover import FailedLayout
 from hdl.roce.scatter import ScatterRowLayout
 from sim.roce.mover import Action, Completion, Done, Event, MoverModel
 from sim.roce.translator import Span, Translation
@@ -143,7 +143,7 @@ class MoverBench:
 
     async def fail(self, queue_pair: int) -> None:
         """Say that a memory write of ``queue_pair`` has failed; only while all is quiet."""
-        layout = FailedLayout(self.config)
+        layout = StrobeLayout(self.config)
         self.dut.failed.value = pack_fields(layout, valid=1, queue_pair=queue_pair)
         await ClockCycles(self.dut.clk, 1)
         self.dut.failed.value = 0

@@ -51,7 +51,7 @@ class Bed:
         dut.head.value = 0
         dut.tick.value = 0
         dut.cnp_interval.value = 3
-        self.jobs: dict[tuple[int, int], int] = {}
+        self.jobs: dict[tuple[int, int], Any] = {}
         self.heads = [0] * CONFIG.queue_pairs
         self.freed: deque[int] = deque()
         # Where a queue pair's SEND goes on: receive request, bytes so far.

@@ -10,9 +10,15 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from cocotb.utils import get_sim_time
 
 from hdl.roce.completion_queues import QueueCommandLayout, QueueSetupLayout
-from hdl.roce.layouts import EventKind, EventLayout, FailureLayout, WriteOrderKind, WriteOrderLayout
+from hdl.roce.layouts import (
+    EventKind,
+    EventLayout,
+    FailureLayout,
+    StrobeLayout,
+    WriteOrderKind,
+    WriteOrderLayout,
+)
 from hdl.roce.page_claim import ClaimLayout
-from hdl.roce.write_outcomes import FailedLayout
 from sim.roce.completion_queue import COUNT_MODULUS, ENTRY_BYTES, CompletionQueue
 from sim.stream import Packet
 
@@ -59,7 +65,7 @@ class Bed:
         self._order = WriteOrderLayout(config)
         self._event = FieldReader(EventLayout(config))
         self._failure = FieldReader(FailureLayout(config))
-        self._failed = FieldReader(FailedLayout(config))
+        self._failed = FieldReader(StrobeLayout(config))
         self._setup = QueueSetupLayout(config)
         self._command = QueueCommandLayout(config)
         self.slave = WriteMemory(dut, data_bytes, stall=stall, **memory)
