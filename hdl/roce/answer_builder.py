@@ -9,10 +9,10 @@ from amaranth.lib.wiring import In, Out
 
 from ..stream import PacketSignature, Queue
 from .answer_headers import AnswerHeaders
+from .answer_layouts import AnswerLayout
 from .answer_templates import AddressLayout, IdentityLayout
 from .config import RoceConfig
 from .icrc_insert import IcrcInsert, UnsealedLayout
-from .layouts import AnswerLayout
 from .merge import Merge
 from .one_row import OneRow
 

@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..headers import AETH, BTH, IPV4, IPV6, UDP, Opcode
+from .answer_layouts import AnswerKind, AnswerLayout
 from .answer_templates import (
     HEADER_WORDS,
     AddressLayout,
@@ -15,7 +16,7 @@ from .answer_templates import (
 )
 from .config import RoceConfig
 from .icrc_insert import VARIANTS, WordPlaces
-from .layouts import PAYLOAD_BITS, AnswerKind, AnswerLayout
+from .layouts import PAYLOAD_BITS
 
 __all__ = ["AnswerHeaders", "HeaderBeatLayout"]
 

@@ -7,10 +7,11 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..memory import SimpleDualPortRam
+from .answer_layouts import HeadLayout
 from .answer_step import Step, StepLayout, TextLayout, in_flight_limit
 from .config import RoceConfig
 from .job_ring import RingRowLayout
-from .layouts import EventKind, HeadLayout
+from .layouts import EventKind
 
 __all__ = ["AnswerRows"]
 

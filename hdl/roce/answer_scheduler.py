@@ -7,20 +7,19 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..stream import Queue
+from .answer_layouts import (
+    AnswerKind,
+    AnswerLayout,
+    AtomicLayout,
+    HeadLayout,
+    JobWriteLayout,
+    ReadSegmentLayout,
+)
 from .answer_rows import AnswerRows
 from .answer_step import Step, in_flight_limit
 from .config import RoceConfig
 from .job_ring import JobRing, RingRowLayout
-from .layouts import (
-    AnswerKind,
-    AnswerLayout,
-    AtomicLayout,
-    EventLayout,
-    HeadLayout,
-    JobWriteLayout,
-    ReadSegmentLayout,
-    StrobeLayout,
-)
+from .layouts import EventLayout, StrobeLayout
 from .ready_ring import ReadyRing
 
 __all__ = ["AnswerScheduler"]

@@ -13,16 +13,9 @@ from ..dma import (
     MemoryWriteSignature,
 )
 from ..memory import SimpleDualPortRam
+from .answer_layouts import AnswerKind, AnswerLayout, AtomicLayout, JobKind
 from .config import RoceConfig
-from .layouts import (
-    AnswerKind,
-    AnswerLayout,
-    AtomicLayout,
-    CompletionStatus,
-    FailureLayout,
-    JobKind,
-    StrobeLayout,
-)
+from .layouts import CompletionStatus, FailureLayout, StrobeLayout
 from .translator import TranslateSignature
 
 __all__ = ["AtomicUnit"]

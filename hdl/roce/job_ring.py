@@ -8,8 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..memory import SimpleDualPortRam, TrueDualPortRam
 from .advance import advance
+from .answer_layouts import JobKind, JobLayout, JobWriteLayout
 from .config import RoceConfig
-from .layouts import PAYLOAD_BITS, PLACE_BITS, JobKind, JobLayout, JobWriteLayout, PlaceLayout
+from .layouts import PAYLOAD_BITS, PLACE_BITS, PlaceLayout
 
 __all__ = ["JobRing", "RingRowLayout"]
 

@@ -9,14 +9,17 @@ from amaranth.lib.wiring import In, Out
 from hdl.memory import SimpleDualPortRam
 from hdl.stream import Queue
 
+from .answer_layouts import HeadLayout, JobKind, JobWriteLayout
 from .config import RoceConfig
 from .context import ContextLayout, QueuePairState, StateLayout
-from .finish import AsyncEventLayout, Finish, TaskKind
+from .finish import Finish
 from .key_check import CheckedLayout, KeyCheck, KeyLayout
-from .layouts import ActionLayout, FailureLayout, HeadLayout, JobKind, JobWriteLayout, RequestLayout
+from .layouts import ActionLayout, FailureLayout, RequestLayout
 from .receive_queues import LimitLayout, PostLayout, ReceiveQueues
 from .state_table import StateTable
-from .verdict import Outcome, Verdict
+from .task import AsyncEventLayout, TaskKind
+from .verdict import Verdict
+from .verdict_layouts import Outcome
 
 __all__ = ["Protocol"]
 

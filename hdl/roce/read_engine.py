@@ -9,14 +9,12 @@ from amaranth.lib.wiring import In, Out
 from ..dma import MemoryReadSignature, MemoryRequestLayout
 from ..stream import PacketSignature, Queue, Realign, SkidBuffer
 from ..stream.realign import kept_count
+from .answer_layouts import AnswerKind, AnswerLayout, ReadSegmentLayout
 from .config import RoceConfig
 from .layouts import (
     PAYLOAD_BITS,
-    AnswerKind,
-    AnswerLayout,
     CompletionStatus,
     FailureLayout,
-    ReadSegmentLayout,
     SpanLayout,
     StrobeLayout,
     TranslateRequestLayout,

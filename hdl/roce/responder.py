@@ -18,7 +18,6 @@ from .atomic_unit import AtomicUnit
 from .completion_queues import QueueCommandLayout, QueueSetupLayout
 from .config import RoceConfig
 from .context import ContextLayout
-from .finish import AsyncEventLayout
 from .intake import Intake
 from .key_check import KeyLayout
 from .layouts import EventKind, FailureLayout
@@ -28,6 +27,7 @@ from .one_row import OneRow
 from .protocol import Protocol
 from .read_engine import ReadEngine
 from .receive_queues import LimitLayout, PostLayout
+from .task import AsyncEventLayout
 from .translator import KeyStateLayout, PageLayout, Translator
 from .writer import Writer
 

@@ -9,15 +9,9 @@ import cocotb
 from amaranth.lib import data
 from cocotb.triggers import ClockCycles, RisingEdge
 
+from hdl.roce.answer_layouts import AnswerLayout, AtomicLayout, JobWriteLayout, ReadSegmentLayout
 from hdl.roce.config import RoceConfig
-from hdl.roce.layouts import (
-    AnswerLayout,
-    AtomicLayout,
-    EventKind,
-    EventLayout,
-    JobWriteLayout,
-    ReadSegmentLayout,
-)
+from hdl.roce.layouts import EventKind, EventLayout
 from sim.roce.answer_scheduler import Text
 from tb.stream import StreamSink, StreamSource, start
 from tb.stream.stream_port import never

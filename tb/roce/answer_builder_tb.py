@@ -12,9 +12,9 @@ from cocotb.triggers import ClockCycles
 from scapy.contrib.roce import BTH
 from scapy.layers.l2 import Ether
 
+from hdl.roce.answer_layouts import AnswerKind, AnswerLayout
 from hdl.roce.answer_templates import AddressLayout, IdentityLayout
 from hdl.roce.config import RoceConfig
-from hdl.roce.layouts import AnswerKind, AnswerLayout
 from sim.roce import RocePacket, build
 from sim.stream import Packet, to_beats
 from tb.stream import PacketSink, PacketSource, StreamSource, chance, reset, start

@@ -8,17 +8,9 @@ from typing import Any
 import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 
+from hdl.roce.answer_layouts import AnswerKind, AnswerLayout, AtomicLayout, JobKind, JobLayout
 from hdl.roce.config import RoceConfig
-from hdl.roce.layouts import (
-    AnswerKind,
-    AnswerLayout,
-    AtomicLayout,
-    CompletionStatus,
-    FailureLayout,
-    JobKind,
-    JobLayout,
-    PlaceLayout,
-)
+from hdl.roce.layouts import CompletionStatus, FailureLayout, PlaceLayout
 from sim.roce.atomic_unit import AtomicModel, Operation
 
 from ..dma.fields import FieldReader, pack_fields

@@ -7,17 +7,10 @@ import cocotb
 from amaranth.lib import data
 from cocotb.triggers import RisingEdge
 
+from hdl.roce.answer_layouts import HeadLayout, JobKind, JobWriteLayout
 from hdl.roce.context import ContextLayout
 from hdl.roce.key_check import KeyLayout
-from hdl.roce.layouts import (
-    ActionKind,
-    ActionLayout,
-    EventKind,
-    HeadLayout,
-    JobKind,
-    JobWriteLayout,
-    RequestLayout,
-)
+from hdl.roce.layouts import ActionKind, ActionLayout, EventKind, RequestLayout
 from hdl.roce.receive_queues import LimitLayout, PostLayout
 from sim.roce import (
     CompletionStatus,

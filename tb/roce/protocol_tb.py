@@ -7,11 +7,8 @@ from typing import Any
 
 import cocotb
 
-from hdl.roce.finish import AsyncEventKind, AsyncEventLayout
-from hdl.roce.layouts import (
-    ActionKind,
-    EventKind,
-)
+from hdl.roce.layouts import ActionKind, EventKind
+from hdl.roce.task import AsyncEventKind, AsyncEventLayout
 from sim.roce import (
     CompletionStatus,
     QueuePairState,

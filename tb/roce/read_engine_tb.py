@@ -8,15 +8,9 @@ from typing import Any
 import cocotb
 from cocotb.triggers import ClockCycles
 
+from hdl.roce.answer_layouts import AnswerKind, AnswerLayout, ReadSegmentLayout
 from hdl.roce.config import RoceConfig
-from hdl.roce.layouts import (
-    AnswerKind,
-    AnswerLayout,
-    CompletionStatus,
-    FailureLayout,
-    PlaceLayout,
-    ReadSegmentLayout,
-)
+from hdl.roce.layouts import CompletionStatus, FailureLayout, PlaceLayout
 from sim.roce.read_engine import Segment, read_segments
 from sim.stream import Packet
 

@@ -18,7 +18,7 @@ _PACKETS = int(os.environ["PACKETS"])
 #: Cycles used for each one that the input needs while hostile packets come. Packets of one queue
 #: pair that take receive requests follow each other in 12 cycles, and what a failed one has to be
 #: flushed takes turns too: at 128 bytes a beat that is more than the input needs.
-_MOST_CYCLES = 2.0
+_MOST_CYCLES = 1.2
 
 
 @cocotb.test(timeout_time=100, timeout_unit="sec")

@@ -14,7 +14,8 @@ from hdl.roce.context import Operation, QueuePairState
 from hdl.roce.key_check import KeyCheck, KeyLayout
 from hdl.roce.layouts import RequestLayout
 from hdl.roce.opcode import Service
-from hdl.roce.verdict import Outcome, Verdict, VerdictInputLayout
+from hdl.roce.verdict import Verdict
+from hdl.roce.verdict_layouts import Outcome, VerdictInputLayout
 from tb.prove import Proof
 
 __all__ = ["PROOFS"]
