@@ -90,12 +90,12 @@ class RoceConfig:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether beats are so narrow that the shortest request takes 4 cycles or more.
+        """Whether the shortest request, of 58 bytes, takes 8 beats.
 
         Then more registers stand on the ways than a packet every 2 cycles allows, and what waits
         may wait in fewer places: an FPGA's clock is what counts.
         """
-        return self.data_bytes <= 16
+        return self.data_bytes == 8
 
     def bits(self, name: str) -> int:
         """Bits that number the ``name`` of this configuration, 1 at least: ``bits("pages")``."""

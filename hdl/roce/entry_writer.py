@@ -133,9 +133,9 @@ class EntryWriter(wiring.Component):
 
     Places and contents wait in queues of their own, since a request goes ahead of its beats.
 
-    Latency is 4 cycles from an entry to its request, 5 with beats of more than 16 bytes; 2 from
+    Latency is 4 cycles from an entry to its request, 5 with beats of more than 8 bytes; 2 from
     ``flushed``. Throughput is an entry every 2 cycles, and a beat per cycle. There is
-    room for 16 entries, or for 65 with beats of more than 16 bytes.
+    room for 16 entries, or for 65 with beats of more than 8 bytes.
 
     Specification: this docstring.
 

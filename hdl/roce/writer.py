@@ -68,12 +68,12 @@ class Writer(wiring.Component):
     be taken nor for who holds a claim.
 
     Latency is 1 cycle from an order or a beat to ``writes``, 6 from an order of COMPLETION, 7 with
-    beats of more than 16 bytes; with a flush, which is there at 3, an entry follows the response
+    beats of more than 8 bytes; with a flush, which is there at 3, an entry follows the response
     by 3. Latency from a response to ``events`` and ``interrupts`` is 4, and as much from an order
     that writes nothing. Throughput is an order per cycle and a beat per cycle without a gap between
     packets; an entry takes 3 cycles, one more for each flush, or its beats if these are more, and 3
     more if a driver's command comes in between. 65 writes may be without their response and 16
-    entries wait for flushes; with beats of more than 16 bytes 257 and 65.
+    entries wait for flushes; with beats of more than 8 bytes 257 and 65.
 
     Specification: docs/roce.md; the contract of :func:`MemoryWriteSignature`; streams follow the
     rules of ``amaranth.lib.stream``.

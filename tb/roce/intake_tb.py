@@ -336,7 +336,7 @@ async def full_rate(dut):
     ports.requests.restart()
     ports.requests.ended = 0
     await ports.exchange(packets)
-    each = 3 if DATA_BYTES <= 16 else 2
+    each = 3 if DATA_BYTES == 8 else 2
     assert ports.requests.span == each * (len(packets) - 1) + 1
 
 

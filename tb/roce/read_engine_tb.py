@@ -216,7 +216,7 @@ def beats(jobs: list[Job]) -> int:
 async def a_beat_leaves_in_every_cycle(dut, length, is_patient):
     """Of segments of one span, back to back, there is no bubble, whatever the latency hides."""
     # 64 segments or more are under way, 16 with narrow beats: at 256 bytes, that hides less.
-    most = min(600, (14 if DATA_BYTES <= 16 else 60) * length // DATA_BYTES)
+    most = min(600, (14 if CONFIG.is_narrow else 60) * length // DATA_BYTES)
     bed = Bed(dut, latency=(most, most), is_patient=is_patient)
     await start(dut)
     jobs = [job(length) for _ in range(max(20, 200 * 256 // length))]

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 DATA_BYTES = int(os.environ["DATA_BYTES"])
-IS_NARROW = DATA_BYTES <= 16
+IS_NARROW = DATA_BYTES == 8
 #: Writes that may be without their response.
 ROWS = 65 if IS_NARROW else 257
 CONSUMED, ARM, ARM_SOLICITED = range(3)
