@@ -155,7 +155,9 @@ class KeyCheck(wiring.Component):
         halves = {"high": _HALF + 1, "borrowed": _HALF + 1, "low": _HALF + 1}
         self.row = Signal(row)
         self.valid = [Signal(name=f"valid_{n}") for n in (1, 2, 3, 4)]
-        self.comes = Signal()  # with narrow beats: in front of stage 1
+        # With narrow beats: in front of stage 1; in any stage.
+        self.comes = Signal()
+        self.is_busy = Signal()
         self.requests: list[Any] = [
             Signal(RequestLayout(), name=f"request_{n}", reset_less=True) for n in (1, 2, 3, 4)
         ]
@@ -211,17 +213,18 @@ class KeyCheck(wiring.Component):
         if config.is_narrow:
             row = Signal(KeyLayout(config), reset_less=True)
             m.d.comb += [
-                self.i.ready.eq((self.o.ready | ~valid[3]) & ~Cat(self.comes, *valid[:3]).any()),
+                self.i.ready.eq(~self.is_busy | (self.o.valid & self.o.ready)),
                 self.row.eq(row),
             ]
+            with m.If(self.i.ready):
+                # Whether valid or not: the register of requests is wide, its enable shall be early.
+                m.d.sync += [self.is_busy.eq(self.i.valid), requests[0].eq(self.i.payload)]
             m.d.sync += [
                 self.comes.eq(self.i.valid & self.i.ready),
                 row.eq(rows.read_data),
                 valid[0].eq(self.comes),
                 Cat(valid[1:3]).eq(Cat(valid[:2])),
             ]
-            with m.If(self.i.valid & self.i.ready):
-                m.d.sync += requests[0].eq(self.i.payload)
         else:
             m.d.comb += [self.i.ready.eq(self.moves), self.row.eq(rows.read_data)]
             with m.If(self.moves):

@@ -198,7 +198,9 @@ class Responder(wiring.Component):
         # Places.
         link(mover.translate, translator.clients[0])
         link(read_engine.translate, translator.clients[1])
-        link(atomic_unit.translate, translator.clients[2])
+        place, client = atomic_unit.translate, translator.clients[2]
+        link(behind("atomic_place", place.request), client.request)
+        m.d.comb += place.response.eq(client.response)
 
         # Failures. Who could not read has answered with a NAK; nothing else of it is to leave.
         link(read_engine.failures, lost.i[0])

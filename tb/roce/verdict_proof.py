@@ -110,7 +110,8 @@ class _Keys(wiring.Component):
         """Assert what stages 2 and 3 hold, from which the rest follows in a cycle."""
         check = self.check
         if check.config.is_narrow:
-            m.d.comb += Assert(sum([check.comes, *check.valid]) <= 1, "one by one")
+            inside = sum([check.comes, *check.valid])
+            m.d.comb += Assert(inside == check.is_busy, "one by one")
         row, request, stage = rows[0], check.requests[1], check.stage_2
         with m.If(check.valid[1]):
             m.d.comb += [
