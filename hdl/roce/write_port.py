@@ -145,8 +145,9 @@ class WritePort(wiring.Component):
             self.flushed.eq(response.valid & response.p.tag[1]),
         ]
         for number, statuses in enumerate(self.statuses):
+            # With narrow beats one row more is outside of their queue.
             m.submodules[f"statuses_{number}"] = queue = Queue(
-                shape=1, depth=row_count(self.config), counted=True
+                shape=1, depth=row_count(self.config) + 1 + self.config.is_narrow, counted=True
             )
             m.d.comb += [
                 queue.i.valid.eq(response.valid & (response.p.tag[0] == number)),

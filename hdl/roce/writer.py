@@ -17,6 +17,7 @@ from .completion_queues import (
 from .config import RoceConfig
 from .entry_writer import EntryWriter
 from .layouts import EventLayout, FailureLayout, StrobeLayout, WriteOrderLayout
+from .one_row import OneRow
 from .page_claim import ClaimLayout, PageClaim
 from .write_outcomes import WriteOutcomes, WriterRowLayout, row_count
 from .write_port import WritePort
@@ -70,10 +71,11 @@ class Writer(wiring.Component):
     Latency is 1 cycle from an order or a beat to ``writes``, 6 from an order of COMPLETION, 7 with
     beats of more than 8 bytes; with a flush, which is there at 3, an entry follows the response
     by 3. Latency from a response to ``events`` and ``interrupts`` is 4, and as much from an order
-    that writes nothing. Throughput is an order per cycle and a beat per cycle without a gap between
-    packets; an entry takes 3 cycles, one more for each flush, or its beats if these are more, and 3
-    more if a driver's command comes in between. 65 writes may be without their response and 16
-    entries wait for flushes; with beats of more than 8 bytes 257 and 65.
+    that writes nothing, with beats of 8 bytes 5. Throughput is an order per cycle, with beats of 8
+    bytes in 2 cycles, and a beat per cycle without a gap between packets; an entry takes 3 cycles,
+    one more for each flush, or its beats if these are more, and 3 more if a driver's command comes
+    in between. 66 writes may be without their response and 16 entries wait for flushes; with beats
+    of more than 8 bytes 257 and 65.
 
     Specification: docs/roce.md; the contract of :func:`MemoryWriteSignature`; streams follow the
     rules of ``amaranth.lib.stream``.
@@ -152,7 +154,12 @@ class Writer(wiring.Component):
             shape=WriterRowLayout(self.config), depth=row_count(self.config), block=True
         )
         m.submodules.outcomes = outcomes = WriteOutcomes(config=self.config)
-        m.submodules.claims = claims = PageClaim(most=rows.capacity)
+        begun, most = rows.i, rows.capacity
+        if self.config.is_narrow:
+            m.submodules.begun = row = OneRow(shape=WriterRowLayout(self.config))
+            wiring.connect(m, row.o, rows.i)
+            begun, most = row.i, most + 1
+        m.submodules.claims = claims = PageClaim(most=most)
 
         def link(source, sink):
             wiring.connect(m, source, sink)
@@ -171,7 +178,7 @@ class Writer(wiring.Component):
         link(entries.beats, port.beats)
         link(port.writes, wiring.flipped(self.writes))
 
-        link(start.rows, rows.i)
+        link(start.rows, begun)
         link(rows.o, outcomes.rows)
         for number in range(2):
             link(port.statuses[number], outcomes.statuses[number])

@@ -35,7 +35,7 @@ __all__ = [
 DATA_BYTES = int(os.environ["DATA_BYTES"])
 IS_NARROW = DATA_BYTES == 8
 #: Writes that may be without their response.
-ROWS = 65 if IS_NARROW else 257
+ROWS = 66 if IS_NARROW else 257
 CONSUMED, ARM, ARM_SOLICITED = range(3)
 #: Cycles after reset in which completion queues are put in error: one for each.
 CLEARING = 20
