@@ -57,11 +57,12 @@ class RequestLayout(data.StructLayout):
     address, key, length : 64, 32, 32 bits
         RETH; AtomicETH, whose length is 8. ``key`` is also that of an IETH. 0 if there is none.
     operand, compare : 64 bits
-        AtomicETH: what is to be swapped in or added; what it is compared with.
+        AtomicETH: what is to be swapped in or added; what it is compared with. Undefined if there
+        is none.
     immediate : 32 bits
         ImmDt.
     q_key, source_queue_pair : 32, 24 bits
-        DETH.
+        DETH. Without one, the first is undefined, the second 0.
     """
 
     def __init__(self):

@@ -236,8 +236,9 @@ class RequestFields(wiring.Component):
                     )
                 ),
                 o.length.eq(Mux(reth, reth_fields.dma_length, Mux(atomic, 8, 0))),
-                o.operand.eq(Mux(atomic, atomic_fields.swap_or_add_data, 0)),
-                o.compare.eq(Mux(atomic, atomic_fields.compare_data, 0)),
+                # Who has neither of these headers does not look at their fields.
+                o.operand.eq(atomic_fields.swap_or_add_data),
+                o.compare.eq(atomic_fields.compare_data),
                 o.immediate.eq(
                     Mux(
                         immediate,
@@ -249,7 +250,7 @@ class RequestFields(wiring.Component):
                         0,
                     )
                 ),
-                o.q_key.eq(Mux(deth, DETH.extract(after_bth, "q_key"), 0)),
+                o.q_key.eq(DETH.extract(after_bth, "q_key")),
                 o.source_queue_pair.eq(Mux(deth, DETH.extract(after_bth, "src_qp"), 0)),
             ]
         return m

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.dma import MemoryReadSignature, MemoryWriteSignature
 from hdl.pipeline import DescribedLayout
-from hdl.stream import PacketSignature
+from hdl.stream import PacketSignature, SkidBuffer
 
 from .answer_builder import AnswerBuilder
 from .answer_headers import AddressLayout, IdentityLayout
@@ -178,7 +178,12 @@ class Responder(wiring.Component):
         link(intake.packets, mover.packets)
         link(protocol.actions, mover.actions)
         link(mover.orders, writer.orders)
-        link(mover.data, writer.data)
+        data = mover.data
+        if config.is_narrow:
+            m.submodules.data = skid = SkidBuffer(data_bytes=config.data_bytes)
+            link(data, skid.i)
+            data = skid.o
+        link(data, writer.data)
         link(writer.writes, wiring.flipped(own.writes))
         link(writer.interrupts, wiring.flipped(own.interrupts))
 
