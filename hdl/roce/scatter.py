@@ -219,7 +219,8 @@ class ScatterWalk(wiring.Component):
         m.d.comb += loads_payload.eq(Mux(begins, ~job.is_datagram, is_header))
         with m.FSM():
             with m.State("IDLE"), m.If(self.jobs.valid):
-                m.d.sync += fetch.eq(1)
+                if not config.is_narrow:
+                    m.d.sync += fetch.eq(1)
                 m.next = "BEGIN"
             with m.State("BEGIN"):
                 m.d.comb += begins.eq(1)
@@ -300,5 +301,7 @@ class ScatterWalk(wiring.Component):
             m.d.sync += [row_valid.eq(0), held_valid.eq(0), place_valid.eq(0)]
         with m.If(self.jobs.ready):
             m.d.sync += [row_valid.eq(0), held_valid.eq(0), place_valid.eq(0)]
-            m.d.sync += [fetch.eq(0), offset.eq(0)]
+            if not config.is_narrow:
+                # For the list of the next one, which is read before anything is known of it.
+                m.d.sync += [fetch.eq(0), offset.eq(0)]
         return m

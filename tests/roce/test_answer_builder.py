@@ -7,29 +7,15 @@ from dataclasses import asdict
 import pytest
 
 from hdl.roce.answer_builder import AnswerBuilder
-from hdl.roce.config import RoceConfig
 from hdl.roce.icrc_insert import IcrcInsert
+from tb.roce.sizes import small
 from tb.simulate import simulate
-
-
-def config(data_bytes: int) -> RoceConfig:
-    return RoceConfig(
-        data_bytes=data_bytes,
-        queue_pairs=4,
-        regions=4,
-        pages=16,
-        receive_queues=2,
-        receive_depth=4,
-        receive_requests=8,
-        scatter_entries=2,
-        completion_queues=2,
-        resources=2,
-    )
 
 
 @pytest.mark.parametrize("data_bytes", [8, 64, 128])
 def test_answer_builder(data_bytes, run_dir):
-    builder = AnswerBuilder(config=config(data_bytes))
+    config = small(data_bytes, queue_pairs=4)
+    builder = AnswerBuilder(config=config)
     simulate(
         builder,
         name="answer_builder",
@@ -38,7 +24,7 @@ def test_answer_builder(data_bytes, run_dir):
         env={
             "DATA_BYTES": data_bytes,
             "LATENCY": builder.latency,
-            "CONFIG": json.dumps(asdict(config(data_bytes))),
+            "CONFIG": json.dumps(asdict(config)),
         },
     )
 
