@@ -11,7 +11,7 @@ from .config import RoceConfig
 from .layouts import ActionKind, ActionLayout, SpanLayout, TranslateRequestLayout
 from .one_row import OneRow
 from .scatter import ScatterJobLayout
-from .translator import TranslateSignature
+from .translate_signature import TranslateSignature
 
 __all__ = ["PAGE_BITS", "AskPlace", "FoundLayout", "WaitingLayout"]
 

@@ -16,7 +16,7 @@ from ..memory import SimpleDualPortRam
 from .answer_layouts import AnswerKind, AnswerLayout, AtomicLayout, JobKind
 from .config import RoceConfig
 from .layouts import CompletionStatus, FailureLayout, StrobeLayout
-from .translator import TranslateSignature
+from .translate_signature import TranslateSignature
 
 __all__ = ["AtomicUnit"]
 

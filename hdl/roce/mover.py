@@ -23,7 +23,7 @@ from .layouts import (
 )
 from .one_row import OneRow
 from .scatter import ScatterPieceLayout, ScatterRowLayout, ScatterWalk
-from .translator import TranslateSignature
+from .translate_signature import TranslateSignature
 
 __all__ = ["Mover"]
 

@@ -20,7 +20,7 @@ from .layouts import (
     TranslateRequestLayout,
 )
 from .one_row import OneRow
-from .translator import TranslateSignature
+from .translate_signature import TranslateSignature
 
 __all__ = ["ReadEngine"]
 

@@ -4,17 +4,17 @@ from typing import Any
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
 from ..memory import SimpleDualPortRam
 from .config import RoceConfig
 from .layouts import TranslateRequestLayout, TranslateResponseLayout
+from .translate_signature import TranslateSignature
 
 __all__ = [
     "CLIENT_COUNT",
     "KeyStateLayout",
     "PageLayout",
-    "TranslateSignature",
     "Translator",
 ]
 
@@ -33,13 +33,6 @@ _CHOSEN_BITS = _MOST_SHIFT - _LEAST_SHIFT
 _LATE_LEVELS = 3
 
 
-class TranslateResponseStrobe(data.StructLayout):
-    """Response in the one cycle in which it is ``valid``."""
-
-    def __init__(self):
-        super().__init__({"valid": 1, "p": TranslateResponseLayout()})
-
-
 class KeyStateLayout(data.StructLayout):
     """Row of the table of keys: ``key``, whether it is ``valid``, and its ``variant``."""
 
@@ -52,26 +45,6 @@ class PageLayout(data.StructLayout):
 
     def __init__(self, config: RoceConfig):
         super().__init__({"row": config.bits("pages"), "space": 2, "page": 64 - _LEAST_SHIFT})
-
-
-class TranslateSignature(wiring.Signature):
-    """Requests to a :class:`Translator`, seen from its client.
-
-    Members
-    -------
-    request : Out(stream.Signature(TranslateRequestLayout(config)))
-        Offered only while the client has room for the response.
-    response : In(struct of valid and p: TranslateResponseLayout())
-        Strobe; responses come in order.
-    """
-
-    def __init__(self, config: RoceConfig):
-        super().__init__(
-            {
-                "request": Out(stream.Signature(TranslateRequestLayout(config))),
-                "response": In(TranslateResponseStrobe()),
-            }
-        )
 
 
 class Translator(wiring.Component):

@@ -16,8 +16,9 @@ from sim.roce import (
     build,
 )
 
+from .engine import Engine
 from .oracle import Action, Oracle, Touched
-from .player import Engine, Player, differing_memory
+from .player import Player, differing_memory
 from .requester import CODES, Campaign
 from .spoil import SPOILS, corrupt
 from .world import Line

@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In
 
 from hdl.roce.config import RoceConfig
 from hdl.roce.mover import Mover
-from hdl.roce.translator import TranslateSignature, Translator
+from hdl.roce.translate_signature import TranslateSignature
+from hdl.roce.translator import Translator
 
 __all__ = ["MoverBed"]
 
