@@ -212,6 +212,10 @@ class ReceiveQueues(wiring.Component):
         limit_3 = Signal(16, reset_less=True)
         left_3 = Signal(count_bits, reset_less=True)
         same_3 = Signal(reset_less=True)
+        # A limit that the driver sets behind the look at the old one stays.
+        sets_limit = Signal()
+        is_rearmed_2 = Signal()
+        is_rearmed_3 = Signal()
         queue_3 = Signal(config.bits("receive_queues"), reset_less=True)
         m.d.sync += [
             limits_3.eq(takes & take_2.tells & self.phase),
@@ -219,6 +223,8 @@ class ReceiveQueues(wiring.Component):
             left_3.eq(left),
             same_3.eq(same),
             queue_3.eq(take_2.queue),
+            is_rearmed_2.eq(sets_limit & (self.limits.p.queue == take_1.queue)),
+            is_rearmed_3.eq(is_rearmed_2),
         ]
         m.d.sync += same.eq(last_valid & (last_queue == take_1.queue))
         m.d.comb += [
@@ -238,7 +244,7 @@ class ReceiveQueues(wiring.Component):
                 last_head.eq(head + takes),
             ]
         with m.Else():
-            m.d.sync += last_disarmed.eq(disarms | (limit == 0))
+            m.d.sync += last_disarmed.eq(disarms & ~is_rearmed_3)
 
         # 3: the ring's address; 4: its row; then the output.
         ring_read = Signal(range(ring.depth), reset_less=True)
@@ -274,7 +280,8 @@ class ReceiveQueues(wiring.Component):
             ring.write_address.eq(Cat(tail[:-1], posts.p.queue)),
             ring.write_data.eq(Cat(posts.p.handle, posts.p.length)),
             self.limits.ready.eq(~self.phase & ~clear.valid & ~limits_3),
-            limits.write_lanes.eq(disarms | (self.limits.valid & self.limits.ready)),
+            sets_limit.eq(self.limits.valid & self.limits.ready),
+            limits.write_lanes.eq((disarms & ~is_rearmed_3) | sets_limit),
             limits.write_address.eq(Mux(limits_3, queue_3, self.limits.p.queue)),
             limits.write_data.eq(Mux(limits_3, 0, self.limits.p.limit)),
         ]
