@@ -12,6 +12,7 @@ from hdl.stream import Queue
 from .answer_layouts import HeadLayout, JobKind, JobWriteLayout
 from .config import RoceConfig
 from .context import ContextLayout, QueuePairState, StateLayout
+from .entrance import Entrance
 from .finish import Finish
 from .key_check import CheckedLayout, KeyCheck, KeyLayout
 from .layouts import ActionLayout, FailureLayout, RequestLayout
@@ -160,92 +161,31 @@ class Protocol(wiring.Component):
         now = Signal(16)
         m.d.sync += now.eq(now + self.tick)
 
-        # 0: who enters, and whether it may. With narrow beats it is chosen the cycle before, of
-        # those who are not just taken.
-        kind = Signal(TaskKind)
-        candidate = Signal(qp_bits)
-        is_slow = Signal()
-        wants = Signal()
-        packets_turn = Signal()
-        setting_up = Signal()
-        has_packet = Signal()
-        has_failure = Signal()
-        has_flush = Signal()
-        for has, source in (
-            (has_packet, keys.o),
-            (has_failure, self.failures),
-            (has_flush, flushes.o),
-        ):
-            m.d.comb += has.eq(source.valid & ~(source.ready if config.is_narrow else 0))
-        entered = Signal()
-        kind_1 = Signal(TaskKind)
-        sets_up = entered & (kind_1 == TaskKind.SET_UP)
-        has_set_up = Signal()
-        m.d.comb += has_set_up.eq(
-            self.contexts.valid & ~setting_up & ~(sets_up if config.is_narrow else 0)
-        )
-        waits = has_failure | has_set_up | has_flush
-        with m.If(waits & ~(packets_turn & has_packet)):
-            m.d.comb += [wants.eq(1), is_slow.eq(1)]
-            with m.If(has_failure):
-                m.d.comb += [
-                    kind.eq(TaskKind.FAIL),
-                    candidate.eq(self.failures.p.queue_pair),
-                ]
-            with m.Elif(has_set_up):
-                m.d.comb += [
-                    kind.eq(TaskKind.SET_UP),
-                    candidate.eq(self.contexts.p.queue_pair),
-                ]
-            with m.Else():
-                m.d.comb += [kind.eq(TaskKind.FLUSH), candidate.eq(flushes.o.payload)]
-        with m.Else():
-            m.d.comb += [
-                wants.eq(has_packet),
-                kind.eq(TaskKind.PACKET),
-                candidate.eq(keys.o.p.request.queue_pair),
-                is_slow.eq(_may_take_receive(keys.o.p.request.opcode)),
-            ]
-
-        if config.is_narrow:
-            chosen = Cat(kind, candidate, is_slow, wants)
-            kind, candidate, is_slow, wants = (
-                Signal(value.shape(), name=f"chosen_{name}")
-                for name, value in (
-                    ("kind", kind),
-                    ("candidate", candidate),
-                    ("is_slow", is_slow),
-                    ("wants", wants),
-                )
-            )
-            m.d.sync += Cat(kind, candidate, is_slow, wants).eq(chosen)
-
-        room = Signal(range(actions.capacity + 1), init=actions.capacity)
-        has_room = Signal(init=1)
-        enters = Signal()
+        # 0: who enters; 1: it is taken, tables read.
+        m.submodules.entrance = entrance = Entrance(config=config, room=actions.capacity)
+        ends = finish.o_valid & (finish.o_kind == TaskKind.SET_UP)
         m.d.comb += [
-            states.wants.eq(wants & has_room),
-            states.index.eq(candidate),
-            states.late.eq(is_slow),
-            enters.eq(states.turn),
+            states.wants.eq(entrance.wants),
+            states.index.eq(entrance.index),
+            states.late.eq(entrance.late),
+            entrance.turn.eq(states.turn),
+            entrance.left.eq(actions.o.valid & actions.o.ready),
+            entrance.packet_is_slow.eq(_may_take_receive(keys.o.p.request.opcode)),
+            entrance.set_up_done.eq(ends),
+            self.contexts.ready.eq(ends),
         ]
-        left = actions.o.valid & actions.o.ready
-        # Nobody enters in two cycles that follow each other: so this may come a cycle late.
-        m.d.sync += [room.eq(room + left - enters), has_room.eq(room != 0)]
-        with m.If(enters):
-            m.d.sync += packets_turn.eq(kind != TaskKind.PACKET)
-
-        # 1: what entered is taken; tables read.
-        queue_pair_1 = Signal(qp_bits, reset_less=True)
-        m.d.sync += [entered.eq(enters), kind_1.eq(kind), queue_pair_1.eq(candidate)]
-        for source, which in (
-            (keys.o, TaskKind.PACKET),
-            (self.failures, TaskKind.FAIL),
-            (flushes.o, TaskKind.FLUSH),
+        for kind, source, queue_pair in (
+            (TaskKind.PACKET, keys.o, keys.o.p.request.queue_pair),
+            (TaskKind.SET_UP, self.contexts, self.contexts.p.queue_pair),
+            (TaskKind.FAIL, self.failures, self.failures.p.queue_pair),
+            (TaskKind.FLUSH, flushes.o, flushes.o.payload),
         ):
-            m.d.comb += source.ready.eq(entered & (kind_1 == which))
+            ask = entrance.asks[kind.value]
+            m.d.comb += [ask.valid.eq(source.valid), ask.queue_pair.eq(queue_pair)]
+            if kind != TaskKind.SET_UP:
+                m.d.comb += source.ready.eq(entrance.taken[kind.value])
         for table in (contexts, heads):
-            m.d.comb += [table.read_en.eq(~phase), table.read_address.eq(candidate)]
+            m.d.comb += [table.read_en.eq(~phase), table.read_address.eq(entrance.index)]
 
         # 2 and 3: the packet beside what the tables have.
         checked: Any = Signal(CheckedLayout(config), reset_less=True)
@@ -257,12 +197,12 @@ class Protocol(wiring.Component):
             m.d.sync += [
                 checked.eq(keys.o.payload),
                 checked.request.good.eq(
-                    keys.o.p.request.good & entered & (kind_1 == TaskKind.PACKET)
+                    keys.o.p.request.good & entrance.taken[TaskKind.PACKET.value]
                 ),
-                task.kind.eq(kind_1),
-                task.queue_pair.eq(queue_pair_1),
+                task.kind.eq(entrance.kind),
+                task.queue_pair.eq(entrance.queue_pair),
                 task.failure.eq(self.failures.p.status),
-                valid_2.eq(entered),
+                valid_2.eq(entrance.entered),
             ]
         context: Any = contexts.read_data
         vi: Any = verdict.i
@@ -352,14 +292,12 @@ class Protocol(wiring.Component):
         )
 
         # 10: the action; both writers of the state have cycles of their own.
-        ends = finish.o_valid & (finish.o_kind == TaskKind.SET_UP)
         row: Any = self.contexts.p.row
         fresh: Any = Signal(StateLayout(config))
         m.d.comb += [
             fresh.state.eq(row.state),
             fresh.expected.eq(row.expected),
             fresh.tail.eq(finish.o_state.tail),
-            self.contexts.ready.eq(ends),
             contexts.write_lanes.eq(ends),
             contexts.write_address.eq(self.contexts.p.queue_pair),
             contexts.write_data.eq(row),
@@ -378,10 +316,6 @@ class Protocol(wiring.Component):
                 heads.write_address.eq(cleared),
                 heads.write_data.eq(0),
             ]
-        with m.If(ends):
-            m.d.sync += setting_up.eq(0)
-        with m.If(sets_up):
-            m.d.sync += setting_up.eq(1)
         self._tell(m, finish, flushes)
         return m
 
