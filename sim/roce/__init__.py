@@ -1,7 +1,8 @@
 """Golden models of hdl.roce."""
 
 from .answer import CREDITS
-from .memory import KeyTable, Memory, Region, Rights
+from .engine import Engine
+from .memory import KeyTable, Memory, Region, Rights, WindowBinding
 from .packet import BadPacketError, RocePacket, build, parse
 from .queue_pair import (
     AtomicResult,
@@ -14,14 +15,29 @@ from .queue_pair import (
     ReceiveRequest,
     Service,
 )
+from .request_packet import ACK_INTERVAL
+from .requester import RNR_TIMES, Requester
 from .responder import Responder
+from .send_queue import (
+    Datagram,
+    SendCompletion,
+    SendKind,
+    SendQueuePair,
+    SendRequest,
+    SendState,
+    SendStatus,
+)
 
 __all__ = [
+    "ACK_INTERVAL",
     "CREDITS",
+    "RNR_TIMES",
     "AtomicResult",
     "BadPacketError",
     "Completion",
     "CompletionStatus",
+    "Datagram",
+    "Engine",
     "KeyTable",
     "Memory",
     "QueuePair",
@@ -30,10 +46,18 @@ __all__ = [
     "ReceiveQueue",
     "ReceiveRequest",
     "Region",
+    "Requester",
     "Responder",
     "Rights",
     "RocePacket",
+    "SendCompletion",
+    "SendKind",
+    "SendQueuePair",
+    "SendRequest",
+    "SendState",
+    "SendStatus",
     "Service",
+    "WindowBinding",
     "build",
     "parse",
 ]

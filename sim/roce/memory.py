@@ -5,17 +5,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Flag, auto
 
-__all__ = ["KeyTable", "Memory", "Region", "Rights"]
+__all__ = ["KeyTable", "Memory", "Region", "Rights", "WindowBinding"]
 
 _BLOCK = 4096
 
 
 class Rights(Flag):
-    """What a remote host may do with a region, or a queue pair's peer at all."""
+    """What a remote host may do with a region, or a queue pair's peer at all; what its owner may.
+
+    Specification: IBTA Architecture Specification volume 1, 10.6.3.1.
+    """
 
     WRITE = auto()
     READ = auto()
     ATOMIC = auto()
+    #: READs and atomic operations of the owner may leave there what they bring.
+    LOCAL_WRITE = auto()
+    #: Windows may be bound to it.
+    BIND = auto()
 
 
 class Memory:
@@ -91,11 +98,36 @@ class Region:
             place, length = place + size, length - size
 
 
+@dataclass(frozen=True)
+class WindowBinding:
+    """A window of ``region``, by its local key, that is to be known as ``key``.
+
+    Parameters
+    ----------
+    region, key : int
+        Local key of the region; new key of the window, whose index it had before.
+    address, length : int
+        Bytes of the region, in its own addresses.
+    rights : Rights
+        What a remote host may do.
+    is_zero_based : bool
+        Remote hosts count from 0, not from ``address``.
+    """
+
+    region: int
+    key: int
+    address: int
+    length: int
+    rights: Rights
+    is_zero_based: bool = False
+
+
 class KeyTable:
-    """Regions by the index of their key."""
+    """Regions by the index of their key, and windows that may be bound."""
 
     def __init__(self):
         self._regions: dict[int, Region] = {}
+        self._windows: dict[int, int] = {}
 
     def add(self, region: Region) -> None:
         """Make a region known; one of the same index is no more."""
@@ -127,3 +159,58 @@ class KeyTable:
         if not region.base <= address <= address + length <= region.base + region.length:
             return None
         return region
+
+    def add_window(self, index: int, domain: int) -> None:
+        """Let keys of this index be those of a window, which is not bound yet."""
+        self._regions.pop(index, None)
+        self._windows[index] = domain
+
+    def local(
+        self, key: int, address: int, length: int, *, domain: int, writes: bool
+    ) -> Region | None:
+        """Region of a local ``key`` if its owner may read, or write, all of it, else None."""
+        rights = Rights.LOCAL_WRITE if writes else Rights(0)
+        region = self.find(key, address, length, rights=rights, domain=domain, queue_pair=-1)
+        return None if region is None or region.queue_pair is not None else region
+
+    def bind(self, binding: WindowBinding, domain: int, queue_pair: int) -> bool:
+        """Bind a window to a queue pair; False if it is bound, or may not be bound so.
+
+        Specification: IBTA Architecture Specification volume 1, 10.6.7.2 (type 2 windows).
+        """
+        index = binding.key >> 8
+        changes = binding.rights & (Rights.WRITE | Rights.ATOMIC)
+        region = self.local(
+            binding.region, binding.address, binding.length, domain=domain, writes=bool(changes)
+        )
+        if region is None or Rights.BIND not in region.rights or not binding.length:
+            return False
+        if index in self._regions or self._windows.get(index) != domain:
+            return False
+        if binding.rights & ~(Rights.WRITE | Rights.READ | Rights.ATOMIC):
+            return False
+        self._regions[index] = Region(
+            key=binding.key,
+            domain=domain,
+            base=0 if binding.is_zero_based else binding.address,
+            length=binding.length,
+            rights=binding.rights,
+            pages=region.pages,
+            page_bytes=region.page_bytes,
+            offset=region.offset + binding.address - region.base,
+            queue_pair=queue_pair,
+        )
+        return True
+
+    def forget(self, key: int, domain: int, queue_pair: int) -> bool:
+        """Invalidate a region, or a window of the queue pair, for its owner; False if it is none.
+
+        Specification: IBTA Architecture Specification volume 1, 10.6.5 (local invalidate).
+        """
+        region = self._regions.get(key >> 8)
+        if region is None or region.key != key or region.domain != domain:
+            return False
+        if region.queue_pair not in (None, queue_pair):
+            return False
+        del self._regions[key >> 8]
+        return True

@@ -1,7 +1,8 @@
 """Compare the answers of hardware, which may leave acknowledgements out, with the model's."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 
 from sim.roce import RocePacket
@@ -114,85 +115,102 @@ def _without(answers: Sequence[RocePacket], repeated: Sequence[bool]) -> list[Ro
     return [one for one in answers if not (is_job_answer(one) and next(marks))]
 
 
+@dataclass(frozen=True)
+class _Match:
+    """What was sent from ``number`` on is the model's answers from ``left`` on.
+
+    ``late`` is the number of a sequence NAK that is not the model's, of which the model's is not
+    found yet; ``used`` are the freedoms that this match took, besides those of ``behind``.
+    """
+
+    number: int
+    left: int
+    late: int | None = None
+    used: tuple[str, ...] = ()
+    behind: "_Match | None" = None
+
+
 class _Comparison:
     """Match what was sent with the model's answers, both from their ends.
 
     From the end, since what is sent is the newest answer that it can be, and whether an answer may
-    be missing depends on what is sent later.
+    be missing depends on what is sent later. Where equal answers follow each other, older ones are
+    tried if the newest one leads nowhere.
     """
 
     def __init__(self, model: Sequence[RocePacket], sent: Sequence[RocePacket]):
         self.model, self.sent = model, sent
         self.used: Counter = Counter()
-        self.kept: list[RocePacket] = []
-        # A sequence NAK that is not the model's, of which the model's is not found yet.
-        self.late: RocePacket | None = None
+        # How far it came, and why not farther.
+        self._least = len(sent) + 1
+        self._why = ""
 
     def run(self) -> str | None:
         """Give the first difference from the end, or None."""
-        left = len(self.model)
-        for number in reversed(range(len(self.sent))):
-            answer = self.sent[number]
-            found, why = self._find(answer, left)
-            if found is not None:
-                self._leave_out(found + 1, left)
-                left = found
-                credits = {**answer.headers, "bth": self.model[found].headers["bth"]}
-                if self.model[found].headers != credits:
-                    self.used["credits of a response"] += 1
-            elif _is_sequence_nak(answer) and self.late is None:
-                self.late = answer
-            else:
-                return f"answer {number} of {len(self.sent)}, PSN {answer.psn}: {why}"
-            self.kept.append(answer)
-        missing = self._leave_out(0, left)
-        if missing is not None:
-            return f"the model's answer {missing}, PSN {self.model[missing].psn}, was not sent"
-        if self.late is not None:
-            return f"a sequence NAK of PSN {self.late.psn} that the model does not send"
-        return None
+        start = _Match(len(self.sent), len(self.model))
+        seen = set()
+        choices = [self._choices(start)]
+        while choices:
+            match = next(choices[-1], None)
+            if match is None:
+                choices.pop()
+            elif match.number < 0:
+                while match is not None:
+                    self.used.update(match.used)
+                    match = match.behind
+                return None
+            elif (match.number, match.left, match.late) not in seen:
+                seen.add((match.number, match.left, match.late))
+                choices.append(self._choices(match))
+        return self._why
 
-    def _find(self, answer: RocePacket, left: int) -> tuple[int | None, str]:
-        """Find the newest of the model's answers that this is, behind which all may be missing."""
+    def _choices(self, match: _Match) -> Iterator[_Match]:
+        """Give what the last of those that are not matched may be; the best one first."""
+        number, late = match.number - 1, match.late
+        answer = self.sent[number] if number >= 0 else None
         why = "nothing more was to be said"
-        late = self.late
-        while left:
-            left -= 1
+        used: list[str] = []
+        for left in reversed(range(match.left)):
             candidate = self.model[left]
-            different = _differs(candidate, answer)
-            if different is None and late is None:
-                return left, ""
-            why = f"{different} is not that of the model's answer {left}, PSN {candidate.psn}"
-            reason = self._why_missing(candidate, late)
+            if answer is not None:
+                different = _differs(candidate, answer)
+                if different is None and late is None:
+                    credits = {**answer.headers, "bth": candidate.headers["bth"]}
+                    given = ("credits of a response",) if candidate.headers != credits else ()
+                    yield _Match(number, left, None, (*used, *given), match)
+                why = f"{different} is not that of the model's answer {left}, PSN {candidate.psn}"
+            reason = self._why_missing(candidate, late, match.number)
             if not reason:
+                if answer is None:
+                    why = f"the model's answer {left}, PSN {candidate.psn}, was not sent"
                 break
+            used.append(reason)
             if reason is _LATE:
                 late = None
-        return None, why
+        else:
+            if answer is None and late is None:
+                yield _Match(number, 0, None, tuple(used), match)
+            elif answer is None and late is not None:
+                why = f"a sequence NAK of PSN {self.sent[late].psn} that the model does not send"
+        if answer is not None:
+            why = f"answer {number} of {len(self.sent)}, PSN {answer.psn}: {why}"
+            if _is_sequence_nak(answer) and match.late is None:
+                yield _Match(number, match.left, number, (), match)
+        if number < self._least:
+            self._least, self._why = number, why
 
-    def _why_missing(self, answer: RocePacket, late: RocePacket | None) -> str:
-        """Why one of the model's answers may be missing, if it may."""
-        if answer.bth["opcode"] != _ACKNOWLEDGE or not self.kept:
+    def _why_missing(self, answer: RocePacket, late: int | None, following: int) -> str:
+        """Why one of the model's answers may be missing in front of what follows, if it may."""
+        if answer.bth["opcode"] != _ACKNOWLEDGE or following == len(self.sent):
             return ""
         if _is_positive(answer):
-            return _COVERED if any(_says(other, answer) for other in reversed(self.kept)) else ""
+            return _COVERED if any(_says(other, answer) for other in self.sent[following:]) else ""
         # A NAK waits in the place of acknowledgements: only what is sent next can have taken it.
-        following = self.kept[-1]
-        if late is not None and _came_late(answer, following):
+        after = self.sent[following]
+        if late is not None and _came_late(answer, after):
             return _LATE
         may_be_taken = answer.headers["aeth"]["syndrome"] <= _SEQUENCE_NAK
-        return _OVERTAKEN if may_be_taken and _overtakes(following, answer) else ""
-
-    def _leave_out(self, begin: int, end: int) -> int | None:
-        """Leave out the model's answers from ``begin`` on; the first that may not be missing."""
-        for number in reversed(range(begin, end)):
-            reason = self._why_missing(self.model[number], self.late)
-            if not reason:
-                return number
-            self.used[reason] += 1
-            if reason is _LATE:
-                self.late = None
-        return None
+        return _OVERTAKEN if may_be_taken and _overtakes(after, answer) else ""
 
 
 def compare_coalesced(

@@ -185,3 +185,12 @@ def test_any_choice(keep):
     # One of the two with PSN 7 stands for the other.
     allowed = all(keep[n] for n in (4, 6, 9)) and (keep[2] or not keep[3])
     assert same(SERIES, sent) == allowed
+
+
+def test_of_equal_answers_any_may_be_the_one_that_was_sent():
+    # The packet behind the RNR NAK repeats what the one before it said, then that PSN is refused.
+    model = [ack(4, msn=2), ack(5, msn=3), nak(6, 0x28), ack(5, msn=3), nak(6, 0x61)]
+    assert same(model, [ack(5, msn=3), nak(6, 0x61)])
+    assert same(model, [ack(5, msn=3), nak(6, 0x28), ack(5, msn=3), nak(6, 0x61)])
+    assert not same(model, [nak(6, 0x28), ack(5, msn=3)])
+    assert not same(model[:-1], [ack(4, msn=2), ack(5, msn=3)])

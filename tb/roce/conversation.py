@@ -1,0 +1,206 @@
+"""Two cards that ask each other for things over a wire with faults."""
+
+import random
+from dataclasses import dataclass, field
+
+from sim.network import Link
+from sim.roce import (
+    Engine,
+    QueuePair,
+    ReceiveQueue,
+    ReceiveRequest,
+    Region,
+    Rights,
+    SendKind,
+    SendQueuePair,
+    SendRequest,
+    Service,
+)
+
+__all__ = ["Card", "Conversation", "converse"]
+
+_KEY = 0x4200
+_BASE = 1 << 44
+_BYTES = 1 << 34
+_PAGE_BYTES = 1 << 30
+_COUNTER = _BASE  # 8 bytes for each queue pair
+_FREE = _BASE + (1 << 16)
+_RIGHTS = Rights.WRITE | Rights.READ | Rights.ATOMIC | Rights.LOCAL_WRITE | Rights.BIND
+_LOST = {SendKind.SEND, SendKind.WRITE}
+
+
+def converse(cards: list[Engine], links: list[Link], *, limit: int, now: int = 0) -> int:
+    """Let two cards talk until nothing is under way and nobody waits; return the time.
+
+    ``links[n]`` is what card ``n`` sends to.
+
+    Raises
+    ------
+    TimeoutError
+        If they still talk at ``limit``.
+    """
+    while True:
+        for card, link in zip(cards, links, strict=True):
+            for frame in card.transmit(now):
+                link.send(frame, now)
+        times = [link.next_arrival for link in links] + [card.deadline() for card in cards]
+        coming = [time for time in times if time is not None]
+        if not coming:
+            return now
+        now = max(now, min(coming))
+        if now > limit:
+            raise TimeoutError(f"still talking after {limit} ns")
+        for card, link, answers in zip(cards[::-1], links, links[::-1], strict=True):
+            for frame in link.arrivals(now):
+                for answer in card.receive(frame, now):
+                    answers.send(answer, now)
+
+
+@dataclass
+class _Wanted:
+    """What a work request is to leave behind: memory of either card."""
+
+    number: int
+    request: SendRequest
+    places: list[tuple[int, int, bytes]] = field(default_factory=list)
+    is_counted: bool = False
+
+
+class Card(Engine):
+    """A card with one large region, of which each work request gets a piece of its own."""
+
+    def __init__(self, address: bytes):
+        super().__init__(address)
+        pages = tuple((0, _BASE + n * _PAGE_BYTES) for n in range(_BYTES // _PAGE_BYTES))
+        self.keys.add(Region(_KEY, 0, _BASE, _BYTES, _RIGHTS, pages, _PAGE_BYTES))
+        self._free = _FREE
+
+    def place(self, length: int, offset: int) -> int:
+        """Give an address at which nothing else is."""
+        address = self._free + offset
+        self._free += offset + length + 64
+        return address
+
+
+class Conversation:
+    """Random work requests of both cards, and what they are to leave behind.
+
+    Parameters
+    ----------
+    seed : int
+    services : list of Service
+        Of each queue pair.
+    fields : mapping
+        Of every :class:`SendQueuePair`, besides.
+    """
+
+    def __init__(self, seed: int, services: list[Service], **fields):
+        self.random = random.Random(seed)
+        self.cards = [Card(bytes([192, 0, 2, n + 1])) for n in range(2)]
+        self.services = services
+        self.wanted: list[list[_Wanted]] = [[], []]
+        self.counts = [[0] * len(services) for _ in range(2)]
+        for number, service in enumerate(services):
+            mtu = self.random.choice([256, 512, 1024, 2048, 4096])
+            psns = [self.random.choice([5, (1 << 24) - 3]) for _ in range(2)]
+            for mine, (card, peer) in enumerate([(*self.cards,), (*self.cards[::-1],)]):
+                passive = QueuePair(
+                    number,
+                    service,
+                    mtu,
+                    expected=psns[1 - mine],
+                    peer=peer.address,
+                    peer_queue_pair=number,
+                    receives=ReceiveQueue(),
+                    rnr_timer=1,
+                )
+                active = SendQueuePair(
+                    number, service, mtu, psns[mine], peer.address, number, **fields
+                )
+                card.add(passive, active)
+
+    def ask(self, mine: int, number: int, kind: SendKind, length: int, **fields) -> None:
+        """Post a work request of ``length`` bytes, and what it needs at the other side."""
+        card, peer, rng = self.cards[mine], self.cards[1 - mine], self.random
+        wanted = self.wanted[mine]
+        if kind.is_atomic:
+            self._ask_atomic(mine, number)
+            return
+        data = rng.randbytes(length)
+        pieces, rest = [], length
+        while rest and len(pieces) < 15 and rng.random() < 0.5:
+            pieces.append(rng.randint(1, rest))
+            rest -= pieces[-1]
+        pieces += [rest] if rest else []
+        spans = [(card.place(size, rng.randrange(64)), size) for size in pieces]
+        remote = peer.place(length, rng.randrange(64))
+        gather = tuple((_KEY, place, size) for place, size in spans)
+        offsets = [sum(pieces[:n]) for n in range(len(pieces))]
+        local = [
+            (mine, place, data[offset : offset + size])
+            for (place, size), offset in zip(spans, offsets, strict=True)
+        ]
+        if kind is SendKind.READ:
+            peer.memory.write(0, remote, data)
+            left = local
+        else:
+            for _, place, part in local:
+                card.memory.write(0, place, part)
+            left = [(1 - mine, remote, data)]
+        immediate = rng.getrandbits(32) if kind in _LOST and rng.random() < 0.3 else None
+        if kind is SendKind.SEND or immediate is not None:
+            self._receive(1 - mine, number, remote, length if kind is SendKind.SEND else 0)
+        request = SendRequest(
+            identifier=len(wanted),
+            kind=kind,
+            gather=gather,
+            remote_address=remote,
+            remote_key=_KEY,
+            immediate=immediate,
+            signalled=rng.random() < 0.7,
+            fence=rng.random() < 0.2,
+            **fields,
+        )
+        wanted.append(_Wanted(number, request, left))
+        card.requester.post(number, request)
+
+    def _receive(self, owner: int, number: int, place: int, length: int) -> None:
+        queue = self.cards[owner].responder.queue_pairs[number].receives
+        buffers = ((0, place, length),) if length else ()
+        queue.requests.append(ReceiveRequest(place, buffers))
+
+    def _ask_atomic(self, mine: int, number: int) -> None:
+        card = self.cards[mine]
+        count = self.counts[mine][number]
+        self.counts[mine][number] += 1
+        place = card.place(8, 0)
+        # Each adds 1 to a counter of the queue pair, or swaps in one more if it finds the last.
+        adds = self.random.random() < 0.5
+        request = SendRequest(
+            identifier=len(self.wanted[mine]),
+            kind=SendKind.FETCH_ADD if adds else SendKind.COMPARE_SWAP,
+            gather=((_KEY, place, 8),),
+            remote_address=_COUNTER + 8 * number,
+            remote_key=_KEY,
+            operand=1 if adds else count + 1,
+            compare=count,
+        )
+        found = [(mine, place, count.to_bytes(8, "little"))]
+        self.wanted[mine].append(_Wanted(number, request, found, is_counted=True))
+        card.requester.post(number, request)
+
+    def check(self) -> None:
+        """Everything happened once, in order, and memory is what it is to be."""
+        for mine, card in enumerate(self.cards):
+            for number in range(len(self.services)):
+                asked = [w for w in self.wanted[mine] if w.number == number]
+                told = [c for c in card.requester.completions if c.queue_pair == number]
+                assert [c.identifier for c in told] == [
+                    w.request.identifier for w in asked if w.request.signalled
+                ]
+                assert {c.status.name for c in told} <= {"SUCCESS"}
+                counter = self.cards[1 - mine].memory.read(0, _COUNTER + 8 * number, 8)
+                assert int.from_bytes(counter, "little") == self.counts[mine][number]
+            for wanted in self.wanted[mine]:
+                for owner, place, data in wanted.places:
+                    assert self.cards[owner].memory.read(0, place, len(data)) == data, wanted

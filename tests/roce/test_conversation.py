@@ -1,0 +1,57 @@
+"""The models of both sides talk to each other, whatever the wire does."""
+
+import random
+
+import pytest
+
+from sim.network import Faults, Link
+from sim.roce import SendKind, Service
+from tb.roce.conversation import Conversation, converse
+
+KINDS = [SendKind.SEND, SendKind.WRITE, SendKind.READ, SendKind.COMPARE_SWAP, SendKind.FETCH_ADD]
+SECOND = 10**9
+
+
+def lengths(rng: random.Random, mtu: int) -> int:
+    """Length of a message: small, or near a whole number of packets."""
+    near = rng.choice([1, 2, 3, 17, 40]) * mtu + rng.randint(-1, 1)
+    return rng.choice([0, 1, 3, 64, rng.randint(0, 300), near])
+
+
+def talk(seed: int, faults: Faults, requests: int, **fields) -> tuple[Conversation, list[Link]]:
+    """Let two cards ask for random things, over links of these faults, and check what came."""
+    talked = Conversation(seed, [Service.RC] * 3, timeout=200_000, **fields)
+    rng = random.Random(seed)
+    for _ in range(requests):
+        mine, number = rng.randrange(2), rng.randrange(3)
+        mtu = talked.cards[0].responder.queue_pairs[number].mtu
+        talked.ask(mine, number, rng.choice(KINDS), lengths(rng, mtu))
+    links = [
+        Link(seed=seed + n, bits_per_second=10**10, delay=1000, faults=faults, lateness=30_000)
+        for n in range(2)
+    ]
+    converse(talked.cards, links, limit=20 * SECOND)
+    talked.check()
+    return talked, links
+
+
+def test_without_faults_nothing_is_sent_twice():
+    talked, links = talk(1, Faults(), 60)
+    packets = sum(q.end - q.psn for c in talked.cards for q in c.requester.queue_pairs.values())
+    assert sum(link.fates["sent"] for link in links) <= 2 * packets
+    for card in talked.cards:
+        assert card.requester.dropped == []
+        assert card.responder.dropped == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("kind", ["drop", "duplicate", "reorder", "corrupt"])
+def test_faults(seed, kind):
+    _, links = talk(seed, Faults(**{kind: 0.02}), 30)
+    assert sum(sum(link.fates.values()) - link.fates["sent"] for link in links) > 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("fields", [{"reads": 1}, {"window": 3}, {"has_credits": True}])
+def test_limits(seed, fields):
+    talk(seed, Faults(drop=0.01, reorder=0.01), 30, **fields)

@@ -1,0 +1,558 @@
+"""The requester's model by hand: what is sent, what answers do, how things end."""
+
+from dataclasses import replace
+
+import pytest
+
+from sim.roce import (
+    RNR_TIMES,
+    Datagram,
+    Rights,
+    SendKind,
+    SendState,
+    Service,
+    WindowBinding,
+)
+from tb.roce.asker import BASE, FOREIGN, KEY, MTU, READ_ONLY, UNBOUND, WINDOW, Asker
+
+SEND, WRITE, READ = SendKind.SEND, SendKind.WRITE, SendKind.READ
+SEQUENCE, INVALID, ACCESS, OPERATION = 0x60, 0x61, 0x62, 0x63
+RNR = 0x20 | 14
+LINE = bytes(range(256)) * 16
+
+
+def writes(first: int, count: int) -> list[tuple[str, int, int]]:
+    """Packets of a WRITE."""
+    parts = ["FIRST", *["MIDDLE"] * (count - 2), "LAST"] if count > 1 else ["ONLY"]
+    return [
+        (f"RDMA_WRITE_{part}", first + n, int(part in ("LAST", "ONLY")))
+        for n, part in enumerate(parts)
+    ]
+
+
+def read(number: int) -> tuple[str, int, int]:
+    """Packet that asks for a READ."""
+    return ("RDMA_READ_REQUEST", number, 1)
+
+
+# Acknowledgements.
+
+
+def test_one_acknowledgement_for_all_before_it():
+    asker = Asker()
+    for _ in range(3):
+        asker.post(WRITE, 2 * MTU)
+    assert asker.sent() == writes(0, 2) + writes(2, 2) + writes(4, 2)
+    asker.ack(4)
+    assert asker.ended == [(1, "SUCCESS"), (2, "SUCCESS")]
+    asker.ack(5)
+    assert asker.ended[2:] == [(3, "SUCCESS")]
+    assert asker.requester.deadline(9) is None
+
+
+def test_what_is_not_signalled_is_not_told():
+    asker = Asker()
+    asker.post(WRITE, 1, signalled=False)
+    asker.post(WRITE, 1)
+    asker.sent()
+    asker.ack(1)
+    assert asker.ended == [(2, "SUCCESS")]
+
+
+def test_a_long_message_asks_every_16_packets():
+    asker = Asker()
+    asker.post(SEND, 40 * MTU)
+    asked = [number for _, number, asks in asker.sent() if asks]
+    assert asked == [15, 31, 39]
+
+
+@pytest.mark.parametrize("number", [-1, 4, 5, 1 << 22, -(1 << 22)])
+@pytest.mark.parametrize("syndrome", [31, SEQUENCE, ACCESS, RNR])
+def test_what_was_not_sent_cannot_be_answered(number, syndrome):
+    asker = Asker(window=4)
+    asker.post(WRITE, 5 * MTU)
+    assert [psn for _, psn, _ in asker.sent()] == [0, 1, 2, 3]
+    asker.ack(number, syndrome)
+    assert asker.requester.dropped == ["PSN"]
+    assert asker.sent() == []
+    asker.ack(3)
+    assert [psn for _, psn, _ in asker.sent()] == [4]
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"dest_qp": 8}, "no such queue pair"),
+        ({"p_key": 0x7FFE}, "P_Key"),
+        ({"source": bytes([192, 0, 2, 3])}, "source"),
+        ({"opcode": 0x04}, "opcode"),
+    ],
+)
+def test_answers_of_others_are_dropped(fields, why):
+    asker = Asker()
+    asker.post(WRITE, 1)
+    asker.sent()
+    opcode = fields.pop("opcode", 0x11)
+    asker.answer(opcode, 0, syndrome=None if opcode == 4 else 31, **fields)
+    assert (asker.requester.dropped, asker.ended) == ([why], [])
+
+
+# Losses.
+
+
+def test_a_sequence_nak_is_obeyed_at_once_and_once():
+    asker = Asker()
+    asker.post(WRITE, 2 * MTU)
+    asker.post(WRITE, 3 * MTU)
+    asker.sent()
+    asker.ack(3, SEQUENCE)
+    assert asker.ended == [(1, "SUCCESS")]
+    again = [("RDMA_WRITE_MIDDLE", 3, 0), ("RDMA_WRITE_LAST", 4, 1)]
+    assert asker.sent() == again
+    asker.ack(3, SEQUENCE)
+    assert asker.sent() == []
+    assert asker.sent(now=1000) == again
+    # Since then it may be another loss.
+    asker.ack(3, SEQUENCE)
+    assert asker.sent(now=1001) == again
+
+
+def test_what_was_acknowledged_meanwhile_is_not_sent_again():
+    asker = Asker(window=8)
+    asker.post(WRITE, 8 * MTU)
+    asker.sent()
+    asker.requester.expire(9, 1000)
+    packets = asker.requester.transmit(9, 1000)
+    assert (next(packets).psn + 2) % (1 << 24) == 0
+    asker.ack(5)
+    assert [(packet.psn + 2) % (1 << 24) for packet in packets] == [6, 7]
+
+
+def test_time_and_how_often_it_may_run_out():
+    asker = Asker(retries=2)
+    asker.post(WRITE, 1)
+    asker.post(WRITE, 1)
+    assert asker.sent(now=10) == writes(0, 1) + writes(1, 1)
+    assert asker.sent(now=1009) == []
+    assert asker.sent(now=1010) == writes(0, 1) + writes(1, 1)
+    asker.ack(0, now=1100)
+    assert asker.sent(now=2099) == []
+    for now in (2100, 3100):
+        assert asker.sent(now=now) == writes(1, 1)
+    assert asker.sent(now=4100) == []
+    assert asker.ended == [(1, "SUCCESS"), (2, "RETRY_EXCEEDED")]
+    assert asker.qp.state is SendState.ERROR
+
+
+def test_a_read_goes_on_where_it_stopped():
+    asker = Asker()
+    asker.post(READ, 4 * MTU + 9, remote_address=0x8000, remote_key=5)
+    assert asker.sent() == [read(0)]
+    asker.respond("FIRST", 0, LINE[:MTU])
+    asker.respond("MIDDLE", 2, LINE[:MTU])
+    assert asker.sent() == [read(1)]
+    fields = asker.packets[0].headers["reth"]
+    assert fields == {"virtual_address": 0x8100, "r_key": 5, "dma_length": 3 * MTU + 9}
+    asker.respond("FIRST", 1, LINE[1 : MTU + 1])
+    asker.respond("MIDDLE", 2, LINE[2 : MTU + 2])
+    asker.respond("MIDDLE", 3, LINE[3 : MTU + 3])
+    asker.respond("LAST", 4, b"the last!")
+    assert asker.ended == [(1, "SUCCESS")]
+    wanted = b"".join(LINE[n : MTU + n] for n in range(4)) + b"the last!"
+    assert asker.memory(4 * MTU + 9) == wanted
+
+
+def test_an_acknowledgement_behind_a_read_says_that_its_response_is_lost():
+    asker = Asker()
+    asker.post(WRITE, 1)
+    asker.post(READ, 8)
+    asker.post(WRITE, 1)
+    assert asker.sent() == [*writes(0, 1), read(1), *writes(2, 1)]
+    asker.ack(2)
+    assert asker.ended == [(1, "SUCCESS")]
+    assert asker.sent() == [read(1), *writes(2, 1)]
+    asker.respond("ONLY", 1, b"response")
+    asker.ack(2)
+    assert asker.ended[1:] == [(2, "SUCCESS"), (3, "SUCCESS")]
+    assert asker.memory(8) == b"response"
+
+
+@pytest.mark.parametrize(
+    ("part", "number", "payload"),
+    [
+        ("FIRST", 0, LINE[: MTU - 1]),
+        ("ONLY", 0, LINE[:MTU]),
+        ("LAST", 0, LINE[:MTU]),
+        ("MIDDLE", 1, LINE[:1]),
+        ("LAST", 1, LINE[:2]),
+        ("LAST", 1, b""),
+    ],
+)
+def test_a_response_that_does_not_fit_is_dropped(part, number, payload):
+    asker = Asker()
+    asker.post(READ, MTU + 1)
+    asker.sent()
+    if number:
+        asker.respond("FIRST", 0, bytes(MTU))
+    asker.respond(part, number, payload)
+    assert asker.requester.dropped == ["response"]
+    assert asker.memory(MTU + 1) == bytes(MTU + 1)
+    assert asker.ended == []
+
+
+@pytest.mark.parametrize("kind", [WRITE, SendKind.FETCH_ADD])
+def test_a_response_to_something_else_is_dropped(kind):
+    asker = Asker()
+    asker.post(kind, 8)
+    asker.sent()
+    asker.respond("ONLY", 0, b"whatever")
+    assert asker.requester.dropped == ["response"]
+    assert (asker.memory(8), asker.ended) == (bytes(8), [])
+
+
+def test_an_atomic_operation_brings_what_there_was():
+    asker = Asker()
+    asker.post(SendKind.COMPARE_SWAP, 8, remote_address=8, remote_key=3, operand=5, compare=4)
+    assert asker.sent() == [("COMPARE_SWAP", 0, 1)]
+    wanted = {"virtual_address": 8, "r_key": 3, "swap_or_add_data": 5, "compare_data": 4}
+    assert asker.packets[0].headers["atomic_eth"] == wanted
+    asker.ack(0)
+    assert asker.ended == []
+    asker.respond_atomic(0, 0x0102030405060708)
+    assert (asker.ended, asker.memory(8)) == ([(1, "SUCCESS")], bytes(range(8, 0, -1)))
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    ("syndrome", "status"),
+    [
+        (INVALID, "REMOTE_INVALID_REQUEST"),
+        (ACCESS, "REMOTE_ACCESS"),
+        (OPERATION, "REMOTE_OPERATION"),
+    ],
+)
+def test_a_refusal_ends_the_queue_pair_in_order(syndrome, status):
+    asker = Asker()
+    for _ in range(4):
+        asker.post(WRITE, 2 * MTU, signalled=False)
+    asker.sent()
+    asker.ack(4, syndrome)
+    wanted = [(3, status), (4, "FLUSHED")]
+    assert asker.ended == wanted
+    asker.post(SEND)
+    assert asker.ended == [*wanted, (5, "FLUSHED")]
+    assert asker.sent() == []
+    assert asker.requester.deadline(9) is None
+
+
+def test_no_receive_request_is_waited_for():
+    asker = Asker(rnr_retries=2, retries=0)
+    asker.post(SEND, MTU + 1)
+    packets = [("SEND_FIRST", 0, 0), ("SEND_LAST", 1, 1)]
+    assert asker.sent() == packets
+    now, wait = 0, RNR_TIMES[14]
+    assert wait == 1_280_000
+    for _ in range(2):
+        asker.ack(0, RNR, now=now)
+        # What the peer says of packets behind makes nobody send earlier.
+        asker.ack(0, SEQUENCE, now=now + 5)
+        assert asker.sent(now=now + wait - 1) == []
+        assert asker.requester.deadline(9) == now + wait
+        now += wait
+        assert asker.sent(now=now) == packets
+    asker.ack(0, RNR, now=now)
+    assert asker.ended == [(1, "RNR_RETRY_EXCEEDED")]
+
+
+def test_progress_gives_all_retries_back_and_seven_are_always():
+    asker = Asker(rnr_retries=1)
+    asker.post(SEND, 2 * MTU)
+    asker.post(SEND)
+    asker.sent()
+    asker.ack(0, RNR)
+    now = RNR_TIMES[14]
+    asker.sent(now=now)
+    asker.ack(2, RNR, now=now)
+    assert asker.ended == [(1, "SUCCESS")]
+    always = Asker(rnr_retries=7)
+    always.post(SEND)
+    for n in range(20):
+        assert always.sent(now=n * now) == [("SEND_ONLY", 0, 1)]
+        always.ack(0, RNR, now=n * now)
+    assert always.ended == []
+
+
+# Limits.
+
+
+def test_a_window_is_never_exceeded_and_its_last_packet_asks():
+    asker = Asker(window=3)
+    asker.post(WRITE, 7 * MTU)
+    assert asker.sent() == [("RDMA_WRITE_FIRST", 0, 0)] + [
+        ("RDMA_WRITE_MIDDLE", n, n == 2) for n in (1, 2)
+    ]
+    asker.ack(1)
+    assert asker.sent() == [("RDMA_WRITE_MIDDLE", n, n == 4) for n in (3, 4)]
+
+
+def test_a_fence_waits_for_reads_alone():
+    asker = Asker()
+    asker.post(READ, 8)
+    asker.post(WRITE, 1)
+    asker.post(WRITE, 1, fence=True)
+    assert asker.sent() == [read(0), *writes(1, 1)]
+    asker.respond("ONLY", 0, bytes(8))
+    assert asker.sent() == writes(2, 1)
+
+
+def test_so_many_reads_and_atomic_operations():
+    asker = Asker(reads=2)
+    for kind in (READ, SendKind.FETCH_ADD, READ, WRITE):
+        asker.post(kind, 8)
+    assert asker.sent() == [read(0), ("FETCH_ADD", 1, 1)]
+    asker.respond("ONLY", 0, bytes(8))
+    assert asker.sent() == [read(2), *writes(3, 1)]
+
+
+def test_without_credit_a_message_begins_alone():
+    asker = Asker(has_credits=True)
+    asker.post(WRITE, MTU)
+    for _ in range(3):
+        asker.post(SEND, 2 * MTU)
+    assert asker.sent() == writes(0, 1)
+    asker.ack(0, 0, msn=1)
+    assert asker.sent() == [("SEND_FIRST", 1, 1)]
+    asker.ack(1, 0, msn=1)
+    assert asker.sent() == [("SEND_LAST", 2, 1)]
+    # One more receive request is there: the third work request may take it.
+    asker.ack(2, 1, msn=2)
+    assert asker.sent() == [("SEND_FIRST", 3, 0), ("SEND_LAST", 4, 1)]
+    # An acknowledgement that is repeated tells of one more.
+    asker.ack(2, 2, msn=2)
+    assert asker.sent() == [("SEND_FIRST", 5, 0), ("SEND_LAST", 6, 1)]
+
+
+def test_without_credits_the_syndrome_says_nothing():
+    asker = Asker()
+    for _ in range(3):
+        asker.post(SEND, 1)
+    assert len(asker.sent()) == 3
+    asker.ack(0, 0, msn=1)
+    asker.post(SEND, 1)
+    assert len(asker.sent()) == 1
+
+
+# Work requests that are none.
+
+
+@pytest.mark.parametrize(
+    ("service", "kind", "fields", "status"),
+    [
+        (Service.RC, SEND, {"gather": ((KEY + 1, BASE, 1),)}, "LOCAL_PROTECTION"),
+        (Service.RC, SEND, {"gather": ((FOREIGN, BASE, 1),)}, "LOCAL_PROTECTION"),
+        (Service.RC, WRITE, {"gather": ((KEY, BASE + 0xFFFF, 2),)}, "LOCAL_PROTECTION"),
+        (Service.RC, WRITE, {"gather": ((KEY, BASE - 1, 2),)}, "LOCAL_PROTECTION"),
+        (Service.RC, READ, {"gather": ((READ_ONLY, BASE, 2),)}, "LOCAL_PROTECTION"),
+        (Service.RC, SEND, {"gather": ((KEY, BASE, 1),) * 17}, "LOCAL_OPERATION"),
+        (Service.RC, READ, {"inline": b"no"}, "LOCAL_OPERATION"),
+        (Service.RC, WRITE, {"invalidate": 5}, "LOCAL_OPERATION"),
+        (Service.RC, SEND, {"gather": ((KEY, BASE, (1 << 31) + 1),)}, "LOCAL_LENGTH"),
+        (Service.RC, SendKind.FETCH_ADD, {"gather": ((KEY, BASE, 9),)}, "LOCAL_LENGTH"),
+        (Service.RC, SEND, {"datagram": Datagram(b"1234", 1, 1)}, "LOCAL_OPERATION"),
+        (Service.UC, READ, {}, "LOCAL_OPERATION"),
+        (Service.UC, SEND, {"invalidate": 5}, "LOCAL_OPERATION"),
+        (Service.UD, SEND, {}, "LOCAL_OPERATION"),
+        (Service.UD, WRITE, {"datagram": Datagram(b"1234", 1, 1)}, "LOCAL_OPERATION"),
+        (
+            Service.UD,
+            SEND,
+            {"datagram": Datagram(b"1234", 1, 1), "gather": ((KEY, BASE, MTU + 1),)},
+            "LOCAL_LENGTH",
+        ),
+    ],
+)
+def test_a_wrong_work_request_ends_the_queue_pair_in_order(service, kind, fields, status):
+    asker = Asker(service)
+    datagram = Datagram(bytes([192, 0, 2, 9]), 4, 5) if service is Service.UD else None
+    asker.post(SEND, 1, datagram=datagram)
+    asker.post(kind, **fields)
+    asker.post(SEND, 1, datagram=datagram)
+    assert len(asker.sent()) == 1
+    if service is Service.RC:
+        assert asker.ended == []
+        asker.ack(0)
+        assert asker.sent() == []
+    assert asker.ended == [(1, "SUCCESS"), (2, status), (3, "FLUSHED")]
+
+
+def test_no_bytes_need_no_key():
+    asker = Asker()
+    asker.post(SEND, gather=((0xDEAD, 0, 0),))
+    assert asker.sent() == [("SEND_ONLY", 0, 1)]
+
+
+def test_a_region_that_is_gone_is_not_sent_on():
+    asker = Asker(window=1)
+    asker.post(WRITE, 2 * MTU)
+    asker.post(WRITE, 1)
+    assert len(asker.sent()) == 1
+    asker.requester.keys.forget(KEY, 0, 9)
+    asker.ack(0)
+    assert asker.sent() == []
+    assert asker.ended == [(1, "LOCAL_PROTECTION"), (2, "FLUSHED")]
+
+
+def test_a_request_that_fails_waits_for_those_before_it():
+    asker = Asker(window=2)
+    asker.post(WRITE, inline=b"1")
+    asker.post(WRITE, 2 * MTU)
+    asker.post(WRITE, inline=b"3")
+    assert len(asker.sent()) == 2
+    asker.requester.keys.forget(KEY, 0, 9)
+    assert asker.sent(now=1000) == writes(0, 1)
+    asker.ack(0)
+    assert asker.sent(now=1000) == []
+    assert asker.ended == [(1, "SUCCESS"), (2, "LOCAL_PROTECTION"), (3, "FLUSHED")]
+
+
+def test_no_more_psns_than_can_be_told_apart():
+    asker = Asker(window=1 << 24, reads=5000)
+    gather = tuple((KEY, BASE, 1 << 15) for _ in range(16))
+    for _ in range(4100):
+        asker.post(READ, gather=gather)
+    assert asker.sent() == [read(2048 * n) for n in range(4096)]
+
+
+# What else is sent, and what is not.
+
+
+def test_inline_data_are_those_of_the_request():
+    asker = Asker()
+    asker.post(WRITE, inline=LINE[: MTU + 3], remote_address=0x77, remote_key=6, immediate=1)
+    names = [("RDMA_WRITE_FIRST", 0, 0), ("RDMA_WRITE_LAST_WITH_IMMEDIATE", 1, 1)]
+    assert asker.sent() == names
+    assert b"".join(p.payload for p in asker.packets) == LINE[: MTU + 3]
+    fields = {"virtual_address": 0x77, "r_key": 6, "dma_length": MTU + 3}
+    assert asker.packets[0].headers["reth"] == fields
+    assert asker.packets[1].headers["immdt"] == {"immediate_data": 1}
+
+
+def test_data_are_gathered_in_order():
+    asker = Asker()
+    asker.requester.memory.write(0, BASE, LINE)
+    pieces = ((KEY, BASE + 900, 3), (KEY, BASE + 7, 300), (KEY, 5, 0), (KEY, BASE, 1))
+    asker.post(SEND, gather=pieces, solicited=True, invalidate=0x99)
+    assert [name for name, _, _ in asker.sent()] == ["SEND_FIRST", "SEND_LAST_WITH_INVALIDATE"]
+    wanted = LINE[900:903] + LINE[7:307] + LINE[:1]
+    assert b"".join(p.payload for p in asker.packets) == wanted
+    assert [p.bth["solicited_event"] for p in asker.packets] == [0, 1]
+    assert asker.packets[1].headers["ieth"] == {"r_key": 0x99}
+
+
+def test_an_unreliable_queue_pair_waits_for_nothing():
+    asker = Asker(Service.UC, window=1)
+    asker.post(WRITE, 3 * MTU)
+    asker.post(SEND, 1, immediate=3)
+    assert [name for name, _, asks in asker.sent() if not asks] == [
+        "RDMA_WRITE_FIRST",
+        "RDMA_WRITE_MIDDLE",
+        "RDMA_WRITE_LAST",
+        "SEND_ONLY_WITH_IMMEDIATE",
+    ]
+    assert asker.ended == [(1, "SUCCESS"), (2, "SUCCESS")]
+    asker.ack(0, ACCESS)
+    assert asker.requester.dropped == ["state"]
+
+
+def test_a_datagram_says_where_it_goes():
+    asker = Asker(Service.UD)
+    asker.post(SEND, 4, datagram=Datagram(bytes([192, 0, 2, 9]), 0x41, 0x8000_0001))
+    assert asker.sent() == [("SEND_ONLY", 0, 0)]
+    (packet,) = asker.packets
+    assert (packet.destination, packet.bth["dest_qp"]) == (bytes([192, 0, 2, 9]), 0x41)
+    assert packet.headers["deth"] == {"q_key": 0x8000_0001, "src_qp": 9}
+    assert asker.ended == [(1, "SUCCESS")]
+
+
+# Windows.
+
+BINDING = WindowBinding(KEY, WINDOW << 8 | 3, BASE + 0x100, 0x80, Rights.WRITE)
+
+
+def find(asker: Asker, key: int, address: int, **fields):
+    """Look a remote key up, as a WRITE of 8 bytes would."""
+    wanted = {"rights": Rights.WRITE, "domain": 0, "queue_pair": 9, **fields}
+    return asker.requester.keys.find(key, address, 8, **wanted)
+
+
+def test_a_window_is_bound_in_order_and_is_no_more():
+    asker = Asker()
+    asker.post(WRITE, 1)
+    asker.post(SendKind.BIND, window=BINDING)
+    asker.post(SEND, 1)
+    key = BINDING.key
+    assert asker.sent() == writes(0, 1)
+    assert find(asker, key, BASE + 0x100) is None
+    asker.ack(0)
+    assert asker.sent() == [("SEND_ONLY", 1, 1)]
+    assert asker.ended == [(1, "SUCCESS"), (2, "SUCCESS")]
+    region = find(asker, key, BASE + 0x178)
+    assert region is not None
+    assert list(region.spans(BASE + 0x178, 8)) == [(0, BASE + 0x178, 8)]
+    assert find(asker, key, BASE + 0x179) is None
+    assert find(asker, key, BASE + 0x100, queue_pair=8) is None
+    assert find(asker, key + 1, BASE + 0x100) is None
+    asker.ack(1)
+    asker.post(SendKind.INVALIDATE, invalidate=key)
+    assert asker.sent() == []
+    assert asker.ended[3:] == [(4, "SUCCESS")]
+    assert find(asker, key, BASE + 0x100) is None
+
+
+def test_a_zero_based_window():
+    asker = Asker()
+    asker.post(SendKind.BIND, window=replace(BINDING, is_zero_based=True))
+    asker.sent()
+    region = find(asker, BINDING.key, 0x78)
+    assert region is not None
+    assert list(region.spans(0x78, 8)) == [(0, BASE + 0x178, 8)]
+    assert find(asker, BINDING.key, BASE + 0x100) is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"region": KEY + 1},
+        {"region": FOREIGN},
+        {"region": READ_ONLY},
+        {"region": UNBOUND},
+        {"length": 0},
+        {"length": 1 << 16},
+        {"address": BASE - 1},
+        {"key": 0x5003},
+        {"rights": Rights.LOCAL_WRITE},
+    ],
+)
+def test_a_window_that_may_not_be_bound(fields):
+    asker = Asker()
+    asker.post(SendKind.BIND, window=replace(BINDING, **fields))
+    asker.sent()
+    assert asker.ended == [(1, "BIND")]
+
+
+def test_a_window_is_bound_once():
+    asker = Asker()
+    asker.post(SendKind.BIND, window=BINDING)
+    asker.post(SendKind.BIND, window=replace(BINDING, key=BINDING.key + 1))
+    asker.sent()
+    assert asker.ended == [(1, "SUCCESS"), (2, "BIND")]
+
+
+@pytest.mark.parametrize("key", [KEY + 1, FOREIGN, WINDOW << 8])
+def test_a_key_that_is_none_cannot_be_invalidated(key):
+    asker = Asker()
+    asker.post(SendKind.INVALIDATE, invalidate=key)
+    asker.sent()
+    assert asker.ended == [(1, "LOCAL_OPERATION")]
