@@ -244,7 +244,7 @@ class AnswerRows(wiring.Component):
         is_quiet = Signal()  # nothing is in flight
         ends = Signal()  # the job at the head
         m.d.comb += [
-            is_job.eq(is_event & event.kind.matches(EventKind.JOB, EventKind.JOB_AGAIN)),
+            is_job.eq(is_event & (event.kind == EventKind.JOB)),
             is_reset.eq(is_event & (event.kind == EventKind.RESET)),
             forgets.eq(is_reset | is_step[Step.DROP]),
             is_quiet.eq(row.in_flight == 0),
@@ -305,13 +305,17 @@ class AnswerRows(wiring.Component):
         with m.If(is_event):
             m.d.comb += after.notify.eq((row.notify & ~is_reset) | event.notify)
         with m.If(is_event & ~is_fatal), m.Switch(event.kind):
-            # A NAK that asks for a PSN again acknowledges all before that PSN, too: so it stays
-            # when an ACK comes, and asks for the next one.
-            with m.Case(EventKind.ACK), m.If(row.slot != EventKind.SEQUENCE_NAK):
-                m.d.comb += after.slot.eq(EventKind.ACK)
+            # A NAK acknowledges all before its PSN, too. One that asks for a PSN again stays when
+            # an ACK comes, and asks for the next one; the other one stays until its packet comes.
+            with m.Case(EventKind.ACK):
+                keeps = (row.slot == EventKind.SEQUENCE_NAK) | (
+                    (row.slot == EventKind.RNR_NAK) & event.again
+                )
+                with m.If(~keeps):
+                    m.d.comb += after.slot.eq(EventKind.ACK)
             with m.Case(EventKind.SEQUENCE_NAK, EventKind.RNR_NAK, EventKind.FATAL_NAK):
                 m.d.comb += after.slot.eq(event.kind)
-            with m.Case(EventKind.JOB):
+            with m.Case(EventKind.JOB), m.If(~event.again):
                 m.d.comb += after.slot.eq(EventKind.NOTHING)
         with m.If(is_step[Step.PROMPT]):
             m.d.comb += [after.notify.eq(0), after.is_prompt.eq(0)]
@@ -361,6 +365,7 @@ class AnswerRows(wiring.Component):
         )
         is_answer = Signal()
         asks_next = Signal()
+        keeps = Signal()
         writes = Signal()
         text: Any = Signal(TextLayout(), reset_less=True)
         m.d.comb += [
@@ -370,9 +375,13 @@ class AnswerRows(wiring.Component):
                 )
             ),
             asks_next.eq((event.kind == EventKind.ACK) & (row.slot == EventKind.SEQUENCE_NAK)),
+            keeps.eq(
+                (row.slot == EventKind.FATAL_NAK)
+                | ((row.slot == EventKind.RNR_NAK) & (event.kind == EventKind.ACK) & event.again)
+            ),
         ]
         m.d.sync += [
-            writes.eq(is_step[Step.EVENT] & is_answer & (row.slot != EventKind.FATAL_NAK)),
+            writes.eq(is_step[Step.EVENT] & is_answer & ~keeps),
             text.psn.eq(event.psn + asks_next),
             text.msn.eq(event.msn),
             text.syndrome.eq(Mux(asks_next, _SEQUENCE_NAK, event.syndrome)),

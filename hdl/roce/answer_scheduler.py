@@ -43,8 +43,9 @@ class AnswerScheduler(wiring.Component):
     in flight. A CNP leaves at any time.
 
     In the slot, the newest wins, but an ACK leaves a sequence NAK there, which then asks for the
-    PSN behind the ACK's; a fatal NAK stays; and a job clears the slot, if no fatal NAK is there,
-    since its own answer says as much.
+    PSN behind the ACK's, and an ACK of what came before leaves an RNR NAK; a fatal NAK stays; and
+    a job clears the slot, if no fatal NAK is there, since its own answer says as much, unless it
+    was asked before.
 
     Queue pairs take turns: one in a ring of those with a CNP or a slot that may leave, another one
     of those with a job that may go on, a third one of those with an atomic operation. A turn is

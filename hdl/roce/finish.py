@@ -301,6 +301,7 @@ class Finish(wiring.Component):
             event.queue_pair.eq(at.queue_pair),
             event.psn.eq(verdict.answer_psn),
             event.msn.eq(msn),
+            event.again.eq(verdict.again),
             event.notify.eq(is_packet & verdict.notify),
         ]
         with m.If(done):
@@ -319,7 +320,7 @@ class Finish(wiring.Component):
                 event.syndrome.eq(Mux(invalid, _INVALID_NAK, _ACCESS_NAK)),
             ]
         with m.Elif(is_packet & (verdict.outcome == Outcome.JOB)):
-            m.d.comb += event.kind.eq(Mux(verdict.again, EventKind.JOB_AGAIN, EventKind.JOB))
+            m.d.comb += event.kind.eq(EventKind.JOB)
         with m.Elif(is_packet & (verdict.outcome == Outcome.SEQUENCE_NAK)):
             m.d.comb += [
                 event.kind.eq(EventKind.SEQUENCE_NAK),

@@ -203,8 +203,6 @@ class EventKind(enum.IntEnum, shape=3):
     JOB = 5
     #: The queue pair is set up anew: forget what it was to answer.
     RESET = 6
-    #: As JOB, for what was asked before: it does not stand for what is to be acknowledged.
-    JOB_AGAIN = 7
 
 
 class EventLayout(data.StructLayout):
@@ -217,6 +215,9 @@ class EventLayout(data.StructLayout):
         Context.
     psn, msn, syndrome : 24, 24, 8 bits
         Of the acknowledgement.
+    again : 1 bit
+        ACK, JOB: the packet came before. Its answer stands for nothing that is to be acknowledged
+        or was refused since.
     notify : 1 bit
         Send a CNP too.
     """
@@ -229,6 +230,7 @@ class EventLayout(data.StructLayout):
                 "psn": 24,
                 "msn": 24,
                 "syndrome": 8,
+                "again": 1,
                 "notify": 1,
             }
         )

@@ -13,22 +13,28 @@ _LINEAR = 1 << 48
 
 @dataclass(frozen=True)
 class Text:
-    """Answer in a slot: its ``kind`` is one of ``ANSWERS``."""
+    """Answer in a slot: its ``kind`` is one of ``ANSWERS``.
+
+    As an event it may be of a packet that came before, and is answered ``again``.
+    """
 
     kind: str
     psn: int
     msn: int
     syndrome: int
+    again: bool = False
 
 
 def after_event(slot: Text | None, event: Text) -> Text | None:
     """Return what is in ``slot`` after ``event``, whose kind may be any that events have."""
     if event.kind in ("RESET", "DROP"):
         return None
-    if event.kind in ("NOTHING", "JOB_AGAIN") or (slot and slot.kind == "FATAL_NAK"):
+    if event.kind == "NOTHING" or (slot and slot.kind == "FATAL_NAK"):
         return slot
     if event.kind == "JOB":
-        return None
+        return slot if event.again else None
+    if event.kind == "ACK" and event.again and slot and slot.kind == "RNR_NAK":
+        return slot
     if event.kind == "ACK" and slot and slot.kind == "SEQUENCE_NAK":
         return replace(slot, psn=(event.psn + 1) % _PSNS, msn=event.msn, syndrome=0x60)
     return event

@@ -142,7 +142,7 @@ class Bench:
         return watch.ring - (len(watch.jobs) - watch.head)
 
     async def add_job(
-        self, pair: int, fields: dict[str, Any], notify: bool = False, kind: str = "JOB"
+        self, pair: int, fields: dict[str, Any], notify: bool = False, again: bool = False
     ) -> None:
         """Write a row and, later, send the event of it."""
         watch = self.watches[pair]
@@ -153,7 +153,7 @@ class Bench:
         while self.rows:
             await RisingEdge(self.dut.clk)
         await RisingEdge(self.dut.clk)
-        self.add_event(pair, Text(kind, 0, 0, 0), notify)
+        self.add_event(pair, Text("JOB", 0, 0, 0, again), notify)
 
     def _write(self, pair: int, slot: int, fields: dict[str, Any]) -> None:
         values = {"valid": 1, "queue_pair": pair, "slot": slot, "job": fields}
@@ -167,6 +167,7 @@ class Bench:
             "psn": event.psn,
             "msn": event.msn,
             "syndrome": event.syndrome,
+            "again": int(event.again),
             "notify": int(notify),
         }
         self.events.taken.append((pair, event, notify))

@@ -131,10 +131,7 @@ class _OneQueuePair(wiring.Component):
                 Assume(~brings[Step.ATOMIC_DONE] | is_atomic, "done without being started"),
                 Assume(~brings[Step.SENT] | in_flight.any(), "sent without being issued"),
                 Assume(
-                    ~(
-                        brings[Step.EVENT]
-                        & ((event.kind == EventKind.JOB) | (event.kind == EventKind.JOB_AGAIN))
-                    )
+                    ~(brings[Step.EVENT] & (event.kind == EventKind.JOB))
                     | (jobs < _CONFIG.resources),
                     "a job too many",
                 ),

@@ -3,6 +3,7 @@
 import os
 import random
 from collections import Counter
+from dataclasses import replace
 from itertools import count
 
 import cocotb
@@ -31,7 +32,8 @@ def text(kind: str, psn: int | None = None) -> Text:
     """Event with random fields."""
     psn = random.getrandbits(24) if psn is None else psn
     low, high = SYNDROMES.get(kind, (0x61, 0x64))
-    return Text(kind, psn, random.getrandbits(24), random.randint(low, high))
+    again = kind in ("ACK", "JOB") and random.random() < 0.5
+    return Text(kind, psn, random.getrandbits(24), random.randint(low, high), again)
 
 
 async def cycles(dut, number: int) -> None:
@@ -72,8 +74,8 @@ async def all_is_answered_in_order(dut, prompt_stall, read_stall, atomic_stall, 
         elif kind != "JOB":
             bench.add_event(pair, text(kind), random.random() < 0.05)
         elif bench.room(pair):
-            again = random.choice(["JOB", "JOB_AGAIN"])
-            await bench.add_job(pair, random_job(CONFIG), random.random() < 0.05, again)
+            marked, again = random.random() < 0.05, random.random() < 0.5
+            await bench.add_job(pair, random_job(CONFIG), marked, again)
         if random.random() < 0.3:
             await cycles(dut, random.randint(1, 12))
     await bench.settle()
@@ -88,14 +90,15 @@ async def the_slot_holds_what_says_most(dut):
     await bench.begin()
     kinds = ["ACK", "SEQUENCE_NAK", "RNR_NAK", "FATAL_NAK"]
     for first in kinds:
-        for second in [*kinds, "NOTHING", "RESET", "JOB", "JOB_AGAIN"]:
+        for second in [*kinds, "ACK again", "NOTHING", "RESET", "JOB", "JOB again"]:
             await bench.add_job(1, random_job(CONFIG, 0))
             await cycles(dut, 10)
-            for kind in (first, second):
-                if kind.startswith("JOB"):
-                    await bench.add_job(1, random_job(CONFIG, 0), kind=kind)
+            for name in (first, second):
+                kind, again = name.split()[0], name.endswith("again")
+                if kind == "JOB":
+                    await bench.add_job(1, random_job(CONFIG, 0), again=again)
                 else:
-                    bench.add_event(1, text(kind, 0xFFFFFF))
+                    bench.add_event(1, replace(text(kind, 0xFFFFFF), again=again))
             await bench.settle()
             bench.add_event(1, text("RESET"))
             await bench.settle()

@@ -68,7 +68,7 @@ class QueuePairWatch:
     def take(self, event: Text, notify: bool) -> None:
         """Follow an event, or a DROP."""
         self.events.append((event, notify))
-        self.jobs_before.append(self.jobs_before[-1] + (event.kind in ("JOB", "JOB_AGAIN")))
+        self.jobs_before.append(self.jobs_before[-1] + (event.kind == "JOB"))
         # What has been looked at for sure would do here; this only keeps the set small.
         if len(self.states) > 200:
             self.states = set(sorted(self._later(), key=lambda state: -state[0])[:400])

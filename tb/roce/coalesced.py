@@ -91,9 +91,13 @@ def _came_late(nak: RocePacket, following: RocePacket) -> bool:
 
 
 def _overtakes(following: RocePacket, nak: RocePacket) -> bool:
-    """Whether ``following`` answers what ``nak`` asked for, and is no mere acknowledgement."""
+    """Whether ``following`` says that what ``nak`` was about has come since.
+
+    A sequence NAK stays when a mere acknowledgement comes: it then asks for what is behind.
+    """
     ahead = (following.psn - nak.psn) % _PSNS < _HALF
-    return ahead and (is_job_answer(following) or not _is_positive(following))
+    is_mere = not is_job_answer(following) and _is_positive(following)
+    return ahead and not (is_mere and _is_sequence_nak(nak))
 
 
 def _repeated(model: Sequence[RocePacket]) -> list[bool]:
@@ -226,7 +230,8 @@ def compare_coalesced(
     - A sequence NAK may be missing if what is sent next is another one with a PSN ahead, which the
       model does not send: it waited until what it asked for had come, and asks for what is behind.
     - A sequence NAK or an RNR NAK may be missing if what is sent next is the response to a READ or
-      atomic operation, or another NAK, with its PSN or one ahead: what it asked for has come.
+      atomic operation, or another NAK, with its PSN or one ahead: what it asked for has come. An
+      RNR NAK also if it is an acknowledgement.
     - Responses to READs and atomic operations may give other credits: any positive syndrome.
     - The response to what was answered before may leave in front of an acknowledgement or NAK, or
       behind it: it stands for none of them. Among responses it keeps its place.

@@ -1,6 +1,7 @@
 """Two cards that ask each other for things over a wire with faults."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sim.network import Link
@@ -29,7 +30,7 @@ _RIGHTS = Rights.WRITE | Rights.READ | Rights.ATOMIC | Rights.LOCAL_WRITE | Righ
 _LOST = {SendKind.SEND, SendKind.WRITE}
 
 
-def converse(cards: list[Engine], links: list[Link], *, limit: int, now: int = 0) -> int:
+def converse(cards: Sequence[Engine], links: Sequence[Link], *, limit: int, now: int = 0) -> int:
     """Let two cards talk until nothing is under way and nobody waits; return the time.
 
     ``links[n]`` is what card ``n`` sends to.

@@ -182,13 +182,11 @@ class Bed:
     def _check_event(self, event: Any, answers: list[RocePacket], expected: Expected) -> None:
         about = expected.about
         index = event.queue_pair
-        if event.kind in (EventKind.JOB.value, EventKind.JOB_AGAIN.value):
+        if event.kind == EventKind.JOB.value:
             slot = self.heads_seen(index)
             job = self.jobs.pop((index, slot))
             self.freed.append(index)
-            kind = EventKind.JOB_AGAIN if expected.is_again else EventKind.JOB
-            assert event.kind == kind.value, about
-            assert job.again == expected.is_again, about
+            assert event.again == job.again == expected.is_again, about
             self._check_job(job, answers, about)
             return
         if not answers:
@@ -203,6 +201,7 @@ class Bed:
         assert EventKind(event.kind) is kind, (about, aeth)
         assert (event.psn, event.msn) == (answer.psn, aeth["msn"]), about
         assert event.syndrome == aeth["syndrome"], about
+        assert event.again == expected.is_again or kind is not EventKind.ACK, about
 
     def heads_seen(self, index: int) -> int:
         """Slot of the job that is next for a queue pair, and count it."""

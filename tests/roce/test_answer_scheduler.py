@@ -31,15 +31,21 @@ def test_model_of_a_slot():
     rnr = Text("RNR_NAK", 7, 4, 0x2E)
     fatal = Text("FATAL_NAK", 8, 4, 0x61)
     job = Text("JOB", 0, 0, 0)
+    ack_again = Text("ACK", 6, 4, 3, again=True)
+    job_again = Text("JOB", 0, 0, 0, again=True)
     assert after_event(None, ack) == after_event(rnr, ack) == ack
     assert after_event(nak, ack) == Text("SEQUENCE_NAK", 0, 5, 0x60)
     assert after_event(rnr, nak) == after_event(ack, nak) == nak
     assert after_event(nak, rnr) == after_event(ack, rnr) == rnr
-    for event in (ack, nak, rnr, job):
+    assert after_event(rnr, ack_again) == rnr
+    assert after_event(ack, ack_again) == after_event(None, ack_again) == ack_again
+    assert after_event(nak, ack_again) == Text("SEQUENCE_NAK", 7, 4, 0x60)
+    for event in (ack, nak, rnr, job, ack_again, job_again):
         assert after_event(fatal, event) == fatal
     for slot in (ack, nak, rnr):
         assert after_event(slot, fatal) == fatal
         assert after_event(slot, job) is None
+        assert after_event(slot, job_again) == slot
 
 
 def test_model_of_a_read():
