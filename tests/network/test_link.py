@@ -1,6 +1,7 @@
 """The model of a wire: rate, delay, and what happens to frames."""
 
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 
@@ -100,5 +101,6 @@ def test_impossible_faults_are_refused(faults):
 
 @pytest.mark.parametrize("name", ["bits_per_second", "delay", "lateness", "capacity"])
 def test_negative_parameters_are_refused(name):
+    parameters: dict[str, Any] = {"seed": 1, name: -1}
     with pytest.raises(ValueError, match=f"{name} must be 0 or more, not -1"):
-        Link(seed=1, **{name: -1})
+        Link(**parameters)
