@@ -9,6 +9,7 @@ from .queue_pair import Service
 
 __all__ = [
     "Datagram",
+    "ReadPart",
     "SendCompletion",
     "SendKind",
     "SendQueuePair",
@@ -133,6 +134,14 @@ class SendRequest:
         if self.inline is not None:
             return len(self.inline)
         return sum(length for _, _, length in self.gather)
+
+
+@dataclass(frozen=True)
+class ReadPart(SendRequest):
+    """A READ of one piece of ``whole``, which has several; ``is_last`` of them, or not."""
+
+    whole: SendRequest | None = None
+    is_last: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from .packet import RocePacket
 from .queue_pair import Service
 from .request_packet import packet_count, request_packet
 from .send_queue import (
+    ReadPart,
     SendCompletion,
     SendKind,
     SendQueuePair,
@@ -27,6 +28,24 @@ _OPERATIONS = {
     Service.UC: {SendKind.SEND, SendKind.WRITE, SendKind.INVALIDATE, SendKind.BIND},
     Service.UD: {SendKind.SEND},
 }
+
+
+def _parts(request: SendRequest) -> Iterator[ReadPart]:
+    """Make a READ for each piece of a READ."""
+    done = 0
+    for key, address, size in request.gather:
+        if size:
+            yield ReadPart(
+                request.identifier,
+                SendKind.READ,
+                gather=((key, address, size),),
+                remote_address=request.remote_address + done,
+                remote_key=request.remote_key,
+                fence=request.fence and not done,
+                whole=request,
+                is_last=done + size == request.length,
+            )
+            done += size
 
 
 class Sender:
@@ -86,6 +105,10 @@ class Sender:
         count = 1 if request.kind.is_atomic else packet_count(request.length, qp.mtu)
         if request.kind.has_response and len(answered) >= qp.reads:
             return False
+        if request.kind is SendKind.READ and sum(size > 0 for _, _, size in request.gather) > 1:
+            qp.waiting.popleft()
+            qp.waiting.extendleft(reversed(list(_parts(request))))
+            return self._begin(qp)
         if qp.end + count - qp.oldest > _MOST_PSNS:
             return False
         qp.waiting.popleft()
@@ -193,12 +216,13 @@ class Sender:
         while qp.started and qp.state is SendState.READY:
             entry = qp.started[0]
             if entry.status is not SendStatus.SUCCESS:
-                self._complete(qp, entry.request, entry.status)
-                qp.started.popleft()
-                self.fail(qp)
+                self.fail(qp, entry.status)
             elif entry.has_ended:
-                if entry.request.signalled:
-                    self._complete(qp, entry.request, SendStatus.SUCCESS)
+                request = entry.request
+                if isinstance(request, ReadPart):
+                    request = request.whole if request.is_last else None
+                if request is not None and request.signalled:
+                    self._complete(qp, request, SendStatus.SUCCESS)
                 qp.started.popleft()
             else:
                 break
@@ -206,14 +230,19 @@ class Sender:
         if qp.deadline is None and waits and qp.timeout and qp.oldest < qp.pointer:
             qp.deadline = now + qp.timeout
 
-    def fail(self, qp: SendQueuePair) -> None:
-        """Move a queue pair to error: all that it was asked for is flushed."""
+    def fail(self, qp: SendQueuePair, status: SendStatus = SendStatus.FLUSHED) -> None:
+        """Move a queue pair to error: the oldest request ends with ``status``, others flushed."""
         qp.state = SendState.ERROR
-        self._flush(qp)
+        self._flush(qp, status)
 
-    def _flush(self, qp: SendQueuePair) -> None:
+    def _flush(self, qp: SendQueuePair, status: SendStatus = SendStatus.FLUSHED) -> None:
+        told: list[SendRequest] = []
         for request in [*(entry.request for entry in qp.started), *qp.waiting]:
-            self._complete(qp, request, SendStatus.FLUSHED)
+            whole = (request.whole if isinstance(request, ReadPart) else None) or request
+            # Parts of a READ follow each other.
+            if not told or told[-1] is not whole:
+                self._complete(qp, whole, SendStatus.FLUSHED if told else status)
+                told.append(whole)
         qp.started.clear()
         qp.waiting.clear()
         qp.pointer = qp.highest = qp.end

@@ -7,6 +7,7 @@ import pytest
 from sim.roce import (
     RNR_TIMES,
     Datagram,
+    Region,
     Rights,
     SendKind,
     SendState,
@@ -160,6 +161,39 @@ def test_a_read_goes_on_where_it_stopped():
     assert asker.ended == [(1, "SUCCESS")]
     wanted = b"".join(LINE[n : MTU + n] for n in range(4)) + b"the last!"
     assert asker.memory(4 * MTU + 9) == wanted
+
+
+def test_a_read_of_several_pieces_is_several_reads():
+    asker = Asker(reads=2)
+    pieces = ((KEY, BASE, 3), (KEY, 0, 0), (KEY, BASE + 64, MTU + 1), (KEY, BASE + 8, 5))
+    asker.post(READ, gather=pieces, remote_address=0x8000, remote_key=5)
+    asker.post(WRITE, 1)
+    assert asker.sent() == [read(0), read(1)]
+    fields = [packet.headers["reth"] for packet in asker.packets]
+    assert [(f["virtual_address"], f["dma_length"]) for f in fields] == [
+        (0x8000, 3),
+        (0x8003, MTU + 1),
+    ]
+    asker.respond("ONLY", 0, b"abc")
+    assert asker.ended == []
+    assert asker.sent() == [read(3), *writes(4, 1)]
+    asker.respond("FIRST", 1, LINE[:MTU])
+    asker.respond("LAST", 2, b"!")
+    asker.respond("ONLY", 3, b"defgh")
+    asker.ack(4)
+    assert asker.ended == [(1, "SUCCESS"), (2, "SUCCESS")]
+    assert asker.requester.completions[0].byte_length == 3 + MTU + 1 + 5
+    assert asker.memory(13) == b"abc" + bytes(5) + b"defgh"
+    assert asker.memory(MTU + 1, BASE + 64) == LINE[:MTU] + b"!"
+
+
+def test_a_read_of_several_pieces_fails_once():
+    asker = Asker(reads=2)
+    asker.post(READ, gather=((KEY, BASE, 3), (KEY, BASE, 4), (KEY, BASE, 5)), signalled=False)
+    asker.post(READ, 1)
+    asker.sent()
+    asker.ack(0, ACCESS)
+    assert asker.ended == [(1, "REMOTE_ACCESS"), (2, "FLUSHED")]
 
 
 def test_an_acknowledgement_behind_a_read_says_that_its_response_is_lost():
@@ -418,11 +452,12 @@ def test_a_request_that_fails_waits_for_those_before_it():
 
 
 def test_no_more_psns_than_can_be_told_apart():
-    asker = Asker(window=1 << 24, reads=5000)
-    gather = tuple((KEY, BASE, 1 << 15) for _ in range(16))
-    for _ in range(4100):
-        asker.post(READ, gather=gather)
-    assert asker.sent() == [read(2048 * n) for n in range(4096)]
+    asker = Asker(window=1 << 24)
+    pages = ((0, 0), (0, 1 << 30))
+    asker.requester.keys.add(Region(0x1600, 0, 0, 1 << 31, Rights.LOCAL_WRITE, pages, 1 << 30))
+    for _ in range(4):
+        asker.post(READ, gather=((0x1600, 0, 1 << 30),))
+    assert asker.sent() == [read(0), read(1 << 22)]
 
 
 # What else is sent, and what is not.
