@@ -16,7 +16,19 @@ from sim.roce import (
     build,
 )
 
-__all__ = ["BASE", "FOREIGN", "KEY", "MTU", "PSN", "READ_ONLY", "UNBOUND", "WINDOW", "Asker"]
+__all__ = [
+    "BASE",
+    "FOREIGN",
+    "KEY",
+    "MTU",
+    "PSN",
+    "READ_ONLY",
+    "UNBOUND",
+    "WINDOW",
+    "Asker",
+    "read",
+    "writes",
+]
 
 KEY, BASE, MTU, PSN = 0x1207, 0x10000, 256, 0xFFFFFE
 #: Index of keys of a window that is not bound.
@@ -122,3 +134,17 @@ class Asker:
     def ended(self) -> list[tuple[int, str]]:
         """Identifier and status of each completion."""
         return [(c.identifier, c.status.name) for c in self.requester.completions]
+
+
+def writes(first: int, count: int) -> list[tuple[str, int, int]]:
+    """Give the packets of a WRITE, as :meth:`Asker.sent` does."""
+    parts = ["FIRST", *["MIDDLE"] * (count - 2), "LAST"] if count > 1 else ["ONLY"]
+    return [
+        (f"RDMA_WRITE_{part}", first + n, int(part in ("LAST", "ONLY")))
+        for n, part in enumerate(parts)
+    ]
+
+
+def read(number: int) -> tuple[str, int, int]:
+    """Give the packet that asks for a READ."""
+    return ("RDMA_READ_REQUEST", number, 1)
