@@ -77,8 +77,9 @@ class AnswerScheduler(wiring.Component):
     answer if there are any; 1 packet of a READ per 3 cycles, of one queue pair or several; 1
     answer without data per 4 cycles; 1 atomic operation per 5 cycles.
 
-    With narrow beats latency is 10 cycles to ``prompt``, 9 to ``reads``, 13 to ``atomics``, and an
-    event, an answer or a packet takes 3 cycles for each of its steps.
+    With narrow beats latency is 10 cycles to ``prompt``, 10 to ``reads``, 15 to ``atomics``; an
+    event, an answer or a packet takes 3 cycles for each of its steps, and packets begin every 7
+    cycles at most (the shortest answer has 8 beats).
 
     Specification: IBTA Architecture Specification volume 1, 9.7.5 (responses, and which may stand
     for others); docs/roce.md.
@@ -220,6 +221,9 @@ class AnswerScheduler(wiring.Component):
         jobs: Any = self.ready_jobs.o
         starts: Any = self.ready_atomics.o
         row = self.row
+        fetches = Signal()
+        chosen: Any = Signal(RingRowLayout(self.config))
+        is_asking = Signal()  # the ring
         fetched_atomic = Signal()  # an atomic operation, which is in `job` now
         is_fetching = Signal()  # one that is not there yet
         serves_next = Signal()
@@ -233,6 +237,7 @@ class AnswerScheduler(wiring.Component):
             is_free.eq(
                 ~self.fetched
                 & ~fetched_atomic
+                & ~is_asking
                 & ~is_fetching
                 & ~serves_next
                 & ~rows.serves
@@ -242,21 +247,36 @@ class AnswerScheduler(wiring.Component):
             starts_next.eq(starts.valid & self.may_start & ~atomics.valid),
             starts.ready.eq(is_free & starts_next),
             jobs.ready.eq(is_free & self.may_issue & ~starts_next),
-            ring.fetch.eq(starts.ready | (jobs.valid & jobs.ready)),
+            fetches.eq(starts.ready | (jobs.valid & jobs.ready)),
+            chosen.eq(Mux(starts_next, starts.p, jobs.p)),
             ring.advance.eq(rows.issues),
-            ring.row.eq(row),
             ring.write.eq(self.job),
             rows.is_read.eq(ring.is_read),
             rows.is_last.eq(ring.is_last),
         ]
-        with m.If(ring.fetch):
-            m.d.comb += ring.row.eq(Mux(starts_next, starts.p, jobs.p))
-            m.d.sync += [row.eq(ring.row), self.fetched.eq(~starts_next)]
+        with m.If(fetches):
+            m.d.sync += row.eq(chosen)
         if self.config.is_narrow:
-            m.d.comb += serves_next.eq(rows.valid & (rows.step.step == Step.SERVE))
-            m.d.sync += [is_fetching.eq(starts.ready), fetched_atomic.eq(is_fetching)]
+            # The ring's memories are asked from registers, and answer through one.
+            is_atomic = Signal()
+            m.d.comb += [
+                ring.fetch.eq(is_asking),
+                ring.row.eq(row),
+                serves_next.eq(rows.valid & (rows.step.step == Step.SERVE)),
+            ]
+            m.d.sync += [
+                is_asking.eq(fetches),
+                is_atomic.eq(starts_next),
+                is_fetching.eq(is_asking & is_atomic),
+                fetched_atomic.eq(is_fetching),
+            ]
+            with m.If(is_asking & ~is_atomic):
+                m.d.sync += self.fetched.eq(1)
         else:
+            m.d.comb += [ring.fetch.eq(fetches), ring.row.eq(Mux(fetches, chosen, row))]
             m.d.sync += fetched_atomic.eq(starts.ready)
+            with m.If(fetches):
+                m.d.sync += self.fetched.eq(~starts_next)
 
         with m.If(reads.ready):
             m.d.sync += reads.valid.eq(0)
