@@ -123,6 +123,7 @@ class Intake(wiring.Component):
         begun = Signal()
         swallowing = Signal()
         accepted = Signal()
+        takes = Signal()
         m.d.comb += [
             self.i.ready.eq(
                 (beats.i.ready | swallowing) & (~beat.last | (loaded & ~self.requests.valid))
@@ -130,14 +131,16 @@ class Intake(wiring.Component):
             accepted.eq(self.i.valid & self.i.ready),
             fields.descriptor.eq(self.i.p.descriptor),
             fields.load.eq(self.i.valid),
-            fields.take.eq(accepted & beat.last),
+            takes.eq(accepted & beat.last),
+            # Until a request is valid its fields may be anything: many registers, enabled by one.
+            fields.take.eq(~self.requests.valid),
             fields.intact.eq(self.i.p.icrc.good & ~beat.error & ~swallowing),
             self.requests.payload.eq(fields.o),
         ]
         with m.If(self.i.valid):
-            m.d.sync += begun.eq(~fields.take)
-            m.d.sync += loaded.eq(~fields.take & (begun if self.config.is_narrow else 1))
-        with m.If(fields.take):
+            m.d.sync += begun.eq(~takes)
+            m.d.sync += loaded.eq(~takes & (begun if self.config.is_narrow else 1))
+        with m.If(takes):
             m.d.sync += self.requests.valid.eq(1)
         with m.Elif(self.requests.ready):
             m.d.sync += self.requests.valid.eq(0)

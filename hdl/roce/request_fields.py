@@ -105,8 +105,8 @@ class RequestFields(wiring.Component):
     Of opcodes that do not exist, and of those of RD, which RoCEv2 does not carry, all that follows
     the BTH is payload. Of XRC's, extended headers are no payload, but give no fields.
 
-    Latency is 1 cycle from ``take`` to ``o``, and ``take`` is at least ``load_cycles`` behind
-    ``load``, which is there in each of them.
+    Latency is 1 cycle from ``take`` to ``o``, which is right if ``take`` is at least
+    ``load_cycles`` behind ``load``, which is there in each of them.
 
     Specification: row 1 of the order of checks in docs/roce.md; IBTA Architecture Specification
     volume 1, 9.6, and Annex A17.
@@ -126,7 +126,7 @@ class RequestFields(wiring.Component):
     descriptor : In(DescriptorLayout(header_count, slots))
         Of the packet; the same from ``load`` to ``take``.
     load, take : In(1)
-        Steps; ``load`` may be repeated.
+        Steps; both may be repeated.
     intact : In(1)
         With ``take``: the packet is whole and undamaged, and its ICRC is right.
     o : Out(RequestLayout())
