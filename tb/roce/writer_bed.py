@@ -331,7 +331,7 @@ class Bed:
 
     def _expect(self, order: Order, fields: dict[str, int]) -> None:
         """Expect the event that ends with ``order``."""
-        event = {name: 0 for name in ("kind", "psn", "msn", "syndrome", "notify")}
+        event = {name: 0 for name in ("kind", "psn", "msn", "syndrome", "again", "notify")}
         event |= {"queue_pair": order.queue_pair, **fields}
         if event["kind"] in _ANSWERS and order.queue_pair in self.broken:
             event["kind"] = EventKind.FATAL_NAK

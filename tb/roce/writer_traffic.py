@@ -93,7 +93,8 @@ def ack(psn: int = 0, **fields) -> dict[str, int]:
 def random_event(psn: int) -> dict[str, int]:
     """Make an event of any kind."""
     kind = random.choice([*EventKind, EventKind.ACK, EventKind.ACK, EventKind.NOTHING])
-    return ack(psn, kind=kind, notify=int(random.random() < 0.2))
+    again, notify = (int(random.random() < 0.2) for _ in range(2))
+    return ack(psn, kind=kind, again=again, notify=notify)
 
 
 async def attach(dut, **options) -> Bed:
