@@ -44,7 +44,9 @@ class TimeWheel(wiring.Component):
     slots : int
         A power of two, 2 or more.
     time_bits, grain_bits : int
-        Bits of a time, which wraps: none may be half of that ahead. Bits of it within a slot.
+        Bits of a time, which wraps: none may be half of that ahead of the oldest slot that has not
+        been walked. So ``o`` must not stall for longer than what is left of that. Bits within a
+        slot.
 
     Members
     -------

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from .memory import KeyTable, Memory
 from .packet import BadPacketError, RocePacket, build, parse
-from .queue_pair import CompletionStatus, QueuePair, QueuePairState
+from .queue_pair import CompletionStatus, QueuePair, QueuePairState, Service
 from .requester import Requester
 from .responder import Responder
 from .send_queue import SendQueuePair, SendState
@@ -73,10 +73,13 @@ class Engine:
         return build(replace(packet, source=self.address))
 
     def _join(self) -> None:
-        """Move a queue pair to error of which one half is."""
+        """Move a queue pair to error of which one half is, as far as its service has it."""
         for number, active in self.requester.queue_pairs.items():
             passive = self.responder.queue_pairs[number]
-            if active.state is SendState.ERROR and passive.state is QueuePairState.READY:
+            # Of the other services, the receive half goes on (10.3.1, send queue error).
+            is_reliable = active.service is Service.RC
+            failed = active.state is SendState.ERROR and is_reliable
+            if failed and passive.state is QueuePairState.READY:
                 self.responder.fail(passive, CompletionStatus.FLUSHED)
             elif passive.state is QueuePairState.ERROR and active.state is SendState.READY:
                 self.requester.fail(active)

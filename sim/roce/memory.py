@@ -75,6 +75,8 @@ class Region:
         Byte of the first page at which the region begins.
     queue_pair : int, optional
         The only queue pair that may use it: of a window of type 2B.
+    parent : Region, optional
+        Of a window: what it is bound to, which stays as long as it.
     """
 
     key: int
@@ -86,6 +88,7 @@ class Region:
     page_bytes: int
     offset: int = 0
     queue_pair: int | None = None
+    parent: "Region | None" = None
 
     def spans(self, address: int, length: int) -> Iterator[tuple[int, int, int]]:
         """Space, address and length of each piece of memory that the bytes lie in."""
@@ -199,6 +202,7 @@ class KeyTable:
             page_bytes=region.page_bytes,
             offset=region.offset + binding.address - region.base,
             queue_pair=queue_pair,
+            parent=region,
         )
         return True
 
@@ -211,6 +215,8 @@ class KeyTable:
         if region is None or region.key != key or region.domain != domain:
             return False
         if region.queue_pair not in (None, queue_pair):
+            return False
+        if any(window.parent is region for window in self._regions.values()):
             return False
         del self._regions[key >> 8]
         return True

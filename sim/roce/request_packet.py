@@ -77,6 +77,7 @@ def request_packet(
     bth = {
         "opcode": _CODES[f"{qp.service.name}_{name}"],
         "solicited_event": int(last and request.solicited),
+        "mig_req": int(qp.migrated),
         "p_key": qp.p_key,
         "dest_qp": datagram.queue_pair if datagram else qp.peer_queue_pair,
         "psn": (entry.first + number) % _PSNS,
@@ -84,7 +85,9 @@ def request_packet(
     }
     headers: dict[str, Mapping[str, int]] = {"bth": bth}
     if datagram:
-        headers["deth"] = {"q_key": datagram.q_key, "src_qp": qp.number}
+        # A privileged key is the queue pair's own (10.2.5).
+        q_key = qp.q_key if datagram.q_key >> 31 else datagram.q_key
+        headers["deth"] = {"q_key": q_key, "src_qp": qp.number}
     done = number * qp.mtu
     reads = request.kind is SendKind.READ
     if reads or (request.kind is SendKind.WRITE and number == 0):

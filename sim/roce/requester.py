@@ -15,6 +15,7 @@ _FATAL = {
     "REMOTE_ACCESS_ERROR": SendStatus.REMOTE_ACCESS,
     "REMOTE_OPERATIONAL_ERROR": SendStatus.REMOTE_OPERATION,
 }
+_KNOWN = {"PSN_SEQUENCE_ERROR", *_FATAL}
 
 #: Nanoseconds that an RNR NAK asks to wait, by the code in its syndrome (IBTA volume 1, 9.7.5.2.8).
 RNR_TIMES = [655_360_000, 10_000, 20_000, 30_000, 40_000, 60_000, 80_000, 120_000]
@@ -87,7 +88,8 @@ class Requester(Sender):
         syndrome = packet.headers.get("aeth", {}).get("syndrome", 0)
         is_nak = bool(syndrome >> 5)
         name = packet.name.removeprefix("RC_")
-        if is_nak and name != "ACKNOWLEDGE":
+        is_known = syndrome < 0x40 or NAKS.get(syndrome) in _KNOWN
+        if not is_known or (is_nak and name != "ACKNOWLEDGE"):
             self.dropped.append("syndrome")
             return
         entry = next(e for e in qp.started if e.first <= psn < e.end)
@@ -149,6 +151,8 @@ class Requester(Sender):
         qp.retries_left, qp.rnr_retries_left = qp.retries, qp.rnr_retries
         qp.is_recovering = False
         qp.deadline = None
+        # What was refused for want of a receive request has been taken since.
+        qp.resumes = 0
 
     def _store(self, qp: SendQueuePair, entry: Started, packet: RocePacket) -> None:
         """Put what a response brings where it was asked for."""
@@ -174,19 +178,20 @@ class Requester(Sender):
         """Do what a NAK of ``psn`` asks for."""
         entry = next(e for e in qp.started if e.first <= psn < e.end)
         if syndrome >> 5 == 1:
+            if now < qp.resumes:
+                self.dropped.append("waits already")
+                return
             if qp.rnr_retries_left == 0:
                 entry.status = SendStatus.RNR_RETRY_EXCEEDED
                 return
             if qp.rnr_retries < 7:
                 qp.rnr_retries_left -= 1
-            qp.pointer, qp.deadline = psn, None
+            qp.pointer, qp.deadline, qp.is_recovering = psn, None, False
             qp.resumes = now + RNR_TIMES[syndrome & 31]
         elif NAKS.get(syndrome) == "PSN_SEQUENCE_ERROR":
             self._go_back(qp, psn, now)
-        elif NAKS.get(syndrome) in _FATAL:
-            entry.status = _FATAL[NAKS[syndrome]]
         else:
-            self.dropped.append("syndrome")
+            entry.status = _FATAL[NAKS[syndrome]]
 
     def _go_back(self, qp: SendQueuePair, psn: int, now: int) -> None:
         """Send again from ``psn`` on; once, until there is progress or a timeout."""

@@ -138,9 +138,10 @@ class SendRequest:
 
 @dataclass(frozen=True)
 class ReadPart(SendRequest):
-    """A READ of one piece of ``whole``, which has several; ``is_last`` of them, or not."""
+    """A READ of one piece of ``whole``, which has several: the first, the last, or another."""
 
     whole: SendRequest | None = None
+    is_first: bool = False
     is_last: bool = False
 
 
@@ -211,6 +212,8 @@ class SendQueuePair:
         has no receive request, 7 for always.
     has_credits : bool
         The peer's acknowledgements say how many receive requests it has left.
+    migrated : bool
+        MigReq of every packet: set where there is no path migration (17.2.8), but by Soft-RoCE.
     """
 
     number: int
@@ -228,6 +231,7 @@ class SendQueuePair:
     retries: int = 7
     rnr_retries: int = 7
     has_credits: bool = False
+    migrated: bool = True
     state: SendState = SendState.READY
 
     waiting: deque[SendRequest] = field(default_factory=deque)

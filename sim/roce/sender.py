@@ -43,6 +43,7 @@ def _parts(request: SendRequest) -> Iterator[ReadPart]:
                 remote_key=request.remote_key,
                 fence=request.fence and not done,
                 whole=request,
+                is_first=not done,
                 is_last=done + size == request.length,
             )
             done += size
@@ -132,6 +133,10 @@ class Sender:
         if request.inline is not None and not sends:
             return SendStatus.LOCAL_OPERATION
         if length > (qp.mtu if qp.service is Service.UD else _MOST_BYTES):
+            return SendStatus.LOCAL_LENGTH
+        if kind.has_response and not qp.reads:
+            return SendStatus.LOCAL_OPERATION
+        if request.remote_address + length > 1 << 64:
             return SendStatus.LOCAL_LENGTH
         if kind.is_atomic and length != 8:
             return SendStatus.LOCAL_LENGTH
@@ -236,13 +241,15 @@ class Sender:
         self._flush(qp, status)
 
     def _flush(self, qp: SendQueuePair, status: SendStatus = SendStatus.FLUSHED) -> None:
-        told: list[SendRequest] = []
+        whole = None
         for request in [*(entry.request for entry in qp.started), *qp.waiting]:
-            whole = (request.whole if isinstance(request, ReadPart) else None) or request
-            # Parts of a READ follow each other.
-            if not told or told[-1] is not whole:
-                self._complete(qp, whole, SendStatus.FLUSHED if told else status)
-                told.append(whole)
+            # Parts of a READ follow each other, and end as one.
+            if isinstance(request, ReadPart) and request.whole is whole and not request.is_first:
+                continue
+            whole = request.whole if isinstance(request, ReadPart) else request
+            assert whole is not None
+            self._complete(qp, whole, status)
+            status = SendStatus.FLUSHED
         qp.started.clear()
         qp.waiting.clear()
         qp.pointer = qp.highest = qp.end

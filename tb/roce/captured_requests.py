@@ -119,6 +119,7 @@ class AskingSide:
             peer_queue_pair=number,
             reads=16,
             timeout=1_000_000_000,
+            migrated=False,
             retries=_RETRIES.get(self.name, 7),
             rnr_retries=_RNR_RETRIES.get(self.name, 7),
         )

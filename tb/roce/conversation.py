@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sim.network import Link
 from sim.roce import (
+    CompletionStatus,
     Engine,
     QueuePair,
     ReceiveQueue,
@@ -200,8 +201,34 @@ class Conversation:
                     w.request.identifier for w in asked if w.request.signalled
                 ]
                 assert {c.status.name for c in told} <= {"SUCCESS"}
+                queue_pair = card.requester.queue_pairs[number]
+                assert not queue_pair.started
+                assert not queue_pair.waiting
+                self._check_received(mine, number)
                 counter = self.cards[1 - mine].memory.read(0, _COUNTER + 8 * number, 8)
                 assert int.from_bytes(counter, "little") == self.counts[mine][number]
             for wanted in self.wanted[mine]:
                 for owner, place, data in wanted.places:
                     assert self.cards[owner].memory.read(0, place, len(data)) == data, wanted
+
+    def _check_received(self, mine: int, number: int) -> None:
+        """Check that the other card was told of each SEND, and WRITE with immediate, in order."""
+        peer = self.cards[1 - mine]
+        told = [c for c in peer.responder.completions if c.queue_pair == number]
+        asked = [
+            w.request
+            for w in self.wanted[mine]
+            if w.number == number
+            and (w.request.kind is SendKind.SEND or w.request.immediate is not None)
+        ]
+        assert [(c.status, c.identifier, c.byte_length, c.is_write, c.immediate) for c in told] == [
+            (
+                CompletionStatus.SUCCESS,
+                request.remote_address,
+                request.length,
+                request.kind is SendKind.WRITE,
+                request.immediate,
+            )
+            for request in asked
+        ]
+        assert not peer.responder.queue_pairs[number].receives.requests

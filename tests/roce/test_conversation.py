@@ -5,7 +5,14 @@ import random
 import pytest
 
 from sim.network import Faults, Link
-from sim.roce import SendKind, Service
+from sim.roce import (
+    QueuePairState,
+    ReceiveRequest,
+    SendKind,
+    SendRequest,
+    SendState,
+    Service,
+)
 from tb.roce.conversation import Conversation, converse
 
 KINDS = [SendKind.SEND, SendKind.WRITE, SendKind.READ, SendKind.COMPARE_SWAP, SendKind.FETCH_ADD]
@@ -55,3 +62,38 @@ def test_faults(seed, kind):
 @pytest.mark.parametrize("fields", [{"reads": 1}, {"window": 3}, {"has_credits": True}])
 def test_limits(seed, fields):
     talk(seed, Faults(drop=0.01, reorder=0.01), 30, **fields)
+
+
+def join(service: Service) -> Conversation:
+    """Let a card ask for what the other one refuses, while both wait for SENDs."""
+    talked = Conversation(1, [service], timeout=200_000)
+    for card in talked.cards:
+        request = ReceiveRequest(77, ((0, 0, 64),))
+        card.responder.queue_pairs[0].receives.requests.append(request)
+    asks, _ = talked.cards
+    wrong = SendRequest(1, SendKind.WRITE, inline=b"no", remote_key=0x9900)
+    if service is Service.UC:
+        wrong = SendRequest(1, SendKind.READ)  # not of this service
+    asks.requester.post(0, wrong)
+    converse(talked.cards, [Link(seed=n) for n in range(2)], limit=SECOND)
+    assert [c.status.name for c in asks.requester.completions] == [
+        "REMOTE_ACCESS" if service is Service.RC else "LOCAL_OPERATION"
+    ]
+    return talked
+
+
+def test_an_error_ends_both_halves_at_both_ends():
+    talked = join(Service.RC)
+    for card in talked.cards:
+        assert card.requester.queue_pairs[0].state is SendState.ERROR
+        assert card.responder.queue_pairs[0].state is QueuePairState.ERROR
+        assert [c.status.name for c in card.responder.completions] == ["FLUSHED"]
+        card.requester.post(0, SendRequest(2, SendKind.SEND))
+        assert card.requester.completions[-1].status.name == "FLUSHED"
+
+
+def test_an_unreliable_queue_pair_still_receives():
+    talked = join(Service.UC)
+    for card in talked.cards:
+        assert card.responder.queue_pairs[0].state is QueuePairState.READY
+        assert card.responder.completions == []

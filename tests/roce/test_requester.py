@@ -166,6 +166,24 @@ def test_a_read_of_several_pieces_is_several_reads():
     assert asker.memory(MTU + 1, BASE + 64) == LINE[:MTU] + b"!"
 
 
+def test_a_fence_in_front_of_several_pieces():
+    asker = Asker()
+    asker.post(READ, 8)
+    asker.post(READ, gather=((KEY, BASE, 3), (KEY, BASE, 4)), fence=True)
+    assert asker.sent() == [read(0)]
+    asker.respond("ONLY", 0, bytes(8))
+    assert asker.sent() == [read(1), read(2)]
+
+
+def test_a_response_for_a_region_that_is_gone():
+    asker = Asker()
+    asker.post(READ, 8)
+    asker.sent()
+    asker.requester.keys.forget(KEY, 0, 9)
+    asker.respond("ONLY", 0, b"response")
+    assert (asker.ended, asker.memory(8)) == ([(1, "LOCAL_PROTECTION")], bytes(8))
+
+
 def test_a_read_of_several_pieces_fails_once():
     asker = Asker(reads=2)
     asker.post(READ, gather=((KEY, BASE, 3), (KEY, BASE, 4), (KEY, BASE, 5)), signalled=False)
@@ -277,6 +295,52 @@ def test_no_receive_request_is_waited_for():
         assert asker.sent(now=now) == packets
     asker.ack(0, RNR, now=now)
     assert asker.ended == [(1, "RNR_RETRY_EXCEEDED")]
+
+
+def test_a_repeated_rnr_nak_is_one():
+    asker = Asker(rnr_retries=1)
+    asker.post(SEND)
+    asker.sent()
+    asker.ack(0, RNR, now=5)
+    asker.ack(0, RNR, now=6)
+    assert asker.requester.dropped == ["waits already"]
+    assert asker.requester.deadline(9) == 5 + RNR_TIMES[14]
+    assert asker.sent(now=5 + RNR_TIMES[14]) == [("SEND_ONLY", 0, 1)]
+
+
+def test_who_is_acknowledged_meanwhile_waits_no_longer():
+    asker = Asker()
+    asker.post(SEND)
+    asker.sent()
+    asker.ack(0, RNR)
+    asker.post(WRITE, 1)
+    asker.ack(0, now=7)
+    assert asker.sent(now=7) == writes(1, 1)
+
+
+def test_a_loss_behind_an_rnr_nak_is_another():
+    asker = Asker()
+    asker.post(SEND)
+    asker.post(SEND)
+    both = [("SEND_ONLY", 0, 1), ("SEND_ONLY", 1, 1)]
+    asker.sent()
+    asker.ack(0, SEQUENCE)
+    assert asker.sent(now=1) == both
+    asker.ack(0, RNR, now=1)
+    now = 1 + RNR_TIMES[14]
+    assert asker.sent(now=now) == both
+    asker.ack(0, SEQUENCE, now=now)
+    assert asker.sent(now=now) == both
+
+
+@pytest.mark.parametrize("syndrome", [0x40, 0x5F, 0x64, 0x7F, 0x80, 0xFF])
+def test_an_unknown_syndrome_says_nothing(syndrome):
+    asker = Asker()
+    asker.post(WRITE, 1)
+    asker.post(WRITE, 1)
+    asker.sent()
+    asker.ack(1, syndrome)
+    assert (asker.requester.dropped, asker.ended) == (["syndrome"], [])
 
 
 def test_progress_gives_all_retries_back_and_seven_are_always():

@@ -95,6 +95,12 @@ def test_without_credits_the_syndrome_says_nothing():
         (Service.RC, WRITE, {"invalidate": 5}, "LOCAL_OPERATION"),
         (Service.RC, SEND, {"gather": ((KEY, BASE, (1 << 31) + 1),)}, "LOCAL_LENGTH"),
         (Service.RC, SendKind.FETCH_ADD, {"gather": ((KEY, BASE, 9),)}, "LOCAL_LENGTH"),
+        (
+            Service.RC,
+            READ,
+            {"gather": ((KEY, BASE, 9),), "remote_address": (1 << 64) - 8},
+            "LOCAL_LENGTH",
+        ),
         (Service.RC, SEND, {"datagram": Datagram(b"1234", 1, 1)}, "LOCAL_OPERATION"),
         (Service.UC, READ, {}, "LOCAL_OPERATION"),
         (Service.UC, SEND, {"invalidate": 5}, "LOCAL_OPERATION"),
@@ -120,6 +126,23 @@ def test_a_wrong_work_request_ends_the_queue_pair_in_order(service, kind, fields
         asker.ack(0)
         assert asker.sent() == []
     assert asker.ended == [(1, "SUCCESS"), (2, status), (3, "FLUSHED")]
+
+
+def test_a_read_where_none_may_be_is_refused():
+    asker = Asker(reads=0)
+    asker.post(READ, 8)
+    asker.post(WRITE, 8)
+    assert asker.sent() == []
+    assert asker.ended == [(1, "LOCAL_OPERATION"), (2, "FLUSHED")]
+
+
+def test_a_request_that_is_posted_twice_ends_twice():
+    asker = Asker()
+    request = asker.post(WRITE, 1)
+    asker.requester.post(9, request)
+    asker.sent()
+    asker.ack(0, ACCESS)
+    assert asker.ended == [(1, "REMOTE_ACCESS"), (1, "FLUSHED")]
 
 
 def test_no_bytes_need_no_key():
@@ -203,13 +226,16 @@ def test_an_unreliable_queue_pair_waits_for_nothing():
 
 
 def test_a_datagram_says_where_it_goes():
-    asker = Asker(Service.UD)
-    asker.post(SEND, 4, datagram=Datagram(bytes([192, 0, 2, 9]), 0x41, 0x8000_0001))
-    assert asker.sent() == [("SEND_ONLY", 0, 0)]
-    (packet,) = asker.packets
-    assert (packet.destination, packet.bth["dest_qp"]) == (bytes([192, 0, 2, 9]), 0x41)
-    assert packet.headers["deth"] == {"q_key": 0x8000_0001, "src_qp": 9}
-    assert asker.ended == [(1, "SUCCESS")]
+    asker = Asker(Service.UD, q_key=0x1234)
+    for q_key in (0x7000_0001, 0x8000_0001):
+        asker.post(SEND, 4, datagram=Datagram(bytes([192, 0, 2, 9]), 0x41, q_key))
+    assert asker.sent() == [("SEND_ONLY", 0, 0), ("SEND_ONLY", 1, 0)]
+    for packet in asker.packets:
+        assert (packet.destination, packet.bth["dest_qp"]) == (bytes([192, 0, 2, 9]), 0x41)
+    # A key that only the privileged may name is the queue pair's own.
+    keys = [packet.headers["deth"] for packet in asker.packets]
+    assert keys == [{"q_key": 0x7000_0001, "src_qp": 9}, {"q_key": 0x1234, "src_qp": 9}]
+    assert asker.ended == [(1, "SUCCESS"), (2, "SUCCESS")]
 
 
 # Windows.
@@ -245,6 +271,14 @@ def test_a_window_is_bound_in_order_and_is_no_more():
     assert asker.sent() == []
     assert asker.ended[3:] == [(4, "SUCCESS")]
     assert find(asker, key, BASE + 0x100) is None
+
+
+def test_a_region_with_a_window_stays():
+    asker = Asker()
+    asker.post(SendKind.BIND, window=BINDING)
+    asker.post(SendKind.INVALIDATE, invalidate=KEY)
+    asker.sent()
+    assert asker.ended == [(1, "SUCCESS"), (2, "LOCAL_OPERATION")]
 
 
 def test_a_zero_based_window():
