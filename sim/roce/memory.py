@@ -1,11 +1,11 @@
 """Memory that remote hosts may reach, and the keys that say what they may do there."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Flag, auto
 
-__all__ = ["KeyTable", "Memory", "Region", "Rights", "WindowBinding"]
+__all__ = ["KeyTable", "Memory", "Region", "Rights", "WindowBinding", "pieces"]
 
 _BLOCK = 4096
 
@@ -23,6 +23,19 @@ class Rights(Flag):
     LOCAL_WRITE = auto()
     #: Windows may be bound to it.
     BIND = auto()
+
+
+def pieces(
+    spans: Iterable[tuple[int, int, int]], offset: int, length: int
+) -> Iterator[tuple[int, int, int]]:
+    """Space, address and length of what ``length`` bytes from ``offset`` on take of ``spans``."""
+    for space, address, size in spans:
+        if offset < size and length:
+            part = min(length, size - offset)
+            yield space, address + offset, part
+            offset, length = 0, length - part
+        else:
+            offset -= min(offset, size)
 
 
 class Memory:

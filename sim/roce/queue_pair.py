@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 
-from .memory import Region, Rights
+from .memory import Region, Rights, pieces
 
 __all__ = [
     "AtomicResult",
@@ -60,13 +60,7 @@ class ReceiveRequest:
 
     def spans(self, offset: int, length: int):
         """Space, address and length of each piece that ``length`` bytes from ``offset`` take."""
-        for space, address, size in self.buffers:
-            if offset < size and length:
-                part = min(length, size - offset)
-                yield space, address + offset, part
-                offset, length = 0, length - part
-            else:
-                offset -= min(offset, size)
+        return pieces(self.buffers, offset, length)
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ..headers.infiniband import OPCODES
-from .memory import Memory
+from .memory import Memory, pieces
 from .packet import RocePacket
 from .queue_pair import Service
 from .send_queue import SendKind, SendQueuePair, Started
@@ -38,19 +38,6 @@ def _name(entry: Started, number: int) -> str:
     elif last and request.invalidate is not None:
         name += "_WITH_INVALIDATE"
     return name
-
-
-def _payload(memory: Memory, spans, start: int, length: int) -> bytes:
-    """Bytes ``start`` to ``start + length`` of what the spans have one after the other."""
-    data = []
-    for space, address, size in spans:
-        if start < size and length:
-            part = min(length, size - start)
-            data.append(memory.read(space, address + start, part))
-            start, length = 0, length - part
-        else:
-            start -= min(start, size)
-    return b"".join(data)
 
 
 def request_packet(
@@ -112,6 +99,6 @@ def request_packet(
         payload = (
             request.inline[done : done + qp.mtu]
             if request.inline is not None
-            else _payload(memory, spans, done, qp.mtu)
+            else b"".join(memory.read(*piece) for piece in pieces(spans, done, qp.mtu))
         )
     return RocePacket(b"", datagram.peer if datagram else qp.peer, headers, payload)

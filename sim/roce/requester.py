@@ -2,6 +2,7 @@
 
 from ..headers.infiniband import NAKS
 from .answer import CREDITS
+from .memory import pieces
 from .packet import BadPacketError, RocePacket, parse
 from .queue_pair import Service
 from .send_queue import SendKind, SendQueuePair, SendState, SendStatus, Started
@@ -164,13 +165,9 @@ class Requester(Sender):
         if entry.request.kind.is_atomic:
             value = packet.headers["atomic_ack_eth"]["original_remote_data"]
             data, start = value.to_bytes(8, "little"), 0
-        for space, address, size in spans:
-            if start < size and data:
-                part = min(len(data), size - start)
-                self.memory.write(space, address + start, data[:part])
-                data, start = data[part:], 0
-            else:
-                start -= min(start, size)
+        for space, address, size in pieces(spans, start, len(data)):
+            self.memory.write(space, address, data[:size])
+            data = data[size:]
         entry.done += 1
         self._progress(qp)
 

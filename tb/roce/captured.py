@@ -18,7 +18,7 @@ from sim.roce import (
     parse,
 )
 
-__all__ = ["Side", "pattern", "sides"]
+__all__ = ["Side", "pattern", "read_packets", "sides"]
 
 _ANSWERS = range(0x0D, 0x13)
 _REGION_BYTES = 1 << 16
@@ -213,14 +213,20 @@ class Side:
                 yield 0, ReceiveRequest(identifier, ((0, base, size),))
 
 
-def sides(name: str, about: Mapping[str, Any], frames: Iterable[bytes]) -> list[Side]:
-    """Hosts of a recording that somebody asked something, as responders."""
+def read_packets(frames: Iterable[bytes]) -> list[tuple[bytes, RocePacket | None]]:
+    """List frames and what they say; None for what is no good RoCEv2 packet."""
     read: list[tuple[bytes, RocePacket | None]] = []
     for frame in frames:
         try:
             read.append((frame, parse(frame)))
         except BadPacketError:
             read.append((frame, None))
+    return read
+
+
+def sides(name: str, about: Mapping[str, Any], frames: Iterable[bytes]) -> list[Side]:
+    """Hosts of a recording that somebody asked something, as responders."""
+    read = read_packets(frames)
     addresses = sorted({packet.destination for _, packet in read if packet is not None})
     found = [Side(name, about, address, read) for address in addresses]
     return [side for side in found if side.contexts]

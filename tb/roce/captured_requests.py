@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sim.roce import (
-    BadPacketError,
     Datagram,
     Region,
     Requester,
@@ -15,10 +14,9 @@ from sim.roce import (
     SendQueuePair,
     SendRequest,
     Service,
-    parse,
 )
 
-from .captured import pattern
+from .captured import pattern, read_packets
 
 __all__ = ["AskingSide", "asking_sides"]
 
@@ -193,12 +191,7 @@ class AskingSide:
 
 def asking_sides(name: str, about: Mapping[str, Any], frames: Iterable[bytes]) -> list[AskingSide]:
     """Hosts of a recording that asked for something, as requesters."""
-    read: list[tuple[bytes, RocePacket | None]] = []
-    for frame in frames:
-        try:
-            read.append((frame, parse(frame)))
-        except BadPacketError:
-            read.append((frame, None))
+    read = read_packets(frames)
     addresses = sorted({packet.source for _, packet in read if packet is not None})
     found = [AskingSide(name, about, address, read) for address in addresses]
     return [side for side in found if side.contexts]

@@ -28,7 +28,7 @@ _PAGE_BYTES = 1 << 30
 _COUNTER = _BASE  # 8 bytes for each queue pair
 _FREE = _BASE + (1 << 16)
 _RIGHTS = Rights.WRITE | Rights.READ | Rights.ATOMIC | Rights.LOCAL_WRITE | Rights.BIND
-_LOST = {SendKind.SEND, SendKind.WRITE}
+_SENDS = {SendKind.SEND, SendKind.WRITE}
 
 
 def converse(cards: Sequence[Engine], links: Sequence[Link], *, limit: int, now: int = 0) -> int:
@@ -65,7 +65,6 @@ class _Wanted:
     number: int
     request: SendRequest
     places: list[tuple[int, int, bytes]] = field(default_factory=list)
-    is_counted: bool = False
 
 
 class Card(Engine):
@@ -149,7 +148,7 @@ class Conversation:
             for _, place, part in local:
                 card.memory.write(0, place, part)
             left = [(1 - mine, remote, data)]
-        immediate = rng.getrandbits(32) if kind in _LOST and rng.random() < 0.3 else None
+        immediate = rng.getrandbits(32) if kind in _SENDS and rng.random() < 0.3 else None
         if kind is SendKind.SEND or immediate is not None:
             self._receive(1 - mine, number, remote, length if kind is SendKind.SEND else 0)
         request = SendRequest(
@@ -188,7 +187,7 @@ class Conversation:
             compare=count,
         )
         found = [(mine, place, count.to_bytes(8, "little"))]
-        self.wanted[mine].append(_Wanted(number, request, found, is_counted=True))
+        self.wanted[mine].append(_Wanted(number, request, found))
         card.requester.post(number, request)
 
     def check(self) -> None:
