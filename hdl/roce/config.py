@@ -1,7 +1,7 @@
 """Sizes of the RoCEv2 engine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 
 __all__ = ["RoceConfig"]
 
@@ -16,6 +16,8 @@ _LIMITS = {
     "scatter_entries": (1, 16),
     "completion_queues": (2, 1 << 16),
     "resources": (2, 64),
+    "send_slots": (8, 256),
+    "send_requests": (2, 1 << 12),
 }
 
 
@@ -44,7 +46,12 @@ class RoceConfig:
     completion_queues : int
         Completion queues.
     resources : int
-        READs and atomic operations of a queue pair that may wait or be asked for again.
+        READs and atomic operations of a queue pair that may wait or be asked for again; as many
+        may be under way of those that it asks for.
+    send_slots : int
+        Slots of a work queue that are on chip.
+    send_requests : int
+        Work requests of a queue pair that have begun and not ended.
 
     Raises
     ------
@@ -62,6 +69,8 @@ class RoceConfig:
     scatter_entries: int
     completion_queues: int
     resources: int
+    send_slots: int = 8
+    send_requests: int = 32
 
     def __post_init__(self):
         for field in fields(self):
@@ -83,9 +92,10 @@ class RoceConfig:
         """
         if isinstance(config, RoceConfig):
             return config
-        if not isinstance(config, Mapping) or set(config) != {field.name for field in fields(cls)}:
-            wanted = ", ".join(field.name for field in fields(cls))
-            raise ValueError(f"config must have {wanted}")
+        names = {field.name for field in fields(cls)}
+        needed = [field.name for field in fields(cls) if field.default is MISSING]
+        if not isinstance(config, Mapping) or not {*needed} <= {*config} <= names:
+            raise ValueError(f"config must have {', '.join(needed)}")
         return cls(**config)
 
     @property

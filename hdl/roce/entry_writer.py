@@ -32,6 +32,7 @@ _COMMON = (
     "has_immediate",
     "has_invalidated",
     "solicited",
+    "is_send",
 )
 _SLOT: Any = QueueResultLayout()["slot"].shape
 
@@ -44,8 +45,8 @@ class CompletionEntryLayout(data.StructLayout):
     handle, byte_length, value : 32 bits
     queue_pair, status : 24, 8 bits
     source_queue_pair : 24 bits
-    is_write, has_immediate, has_invalidated, solicited, owner : 1 bit each
-        Flags: bits 0 to 3, and 7.
+    is_write, has_immediate, has_invalidated, solicited, is_send, owner : 1 bit each
+        Flags: bits 0 to 4, and 7.
     count : 32 bits
         Entries before this one, modulo 2**25.
     """
@@ -63,7 +64,8 @@ class CompletionEntryLayout(data.StructLayout):
                 "has_immediate": 1,
                 "has_invalidated": 1,
                 "solicited": 1,
-                "reserved": 3,
+                "is_send": 1,
+                "reserved": 2,
                 "owner": 1,
                 "count": 32,
             }

@@ -129,8 +129,8 @@ class SpanLayout(data.StructLayout):
         super().__init__({"space": 2, "address": 64, "length": PAYLOAD_BITS})
 
 
-class CompletionStatus(enum.IntEnum, shape=3):
-    """How a receive request ended."""
+class CompletionStatus(enum.IntEnum, shape=4):
+    """How a receive request, or a work request, ended (IBTA volume 1, 11.6.2)."""
 
     SUCCESS = 0
     LOCAL_LENGTH = 1
@@ -139,15 +139,27 @@ class CompletionStatus(enum.IntEnum, shape=3):
     FLUSHED = 4
     #: Memory refused what was to be written.
     REMOTE_OPERATION = 5
+    # From here on, of work requests only.
+    #: Not one of this service, or none at all.
+    LOCAL_OPERATION = 6
+    #: A local key, its bounds or rights.
+    LOCAL_PROTECTION = 7
+    #: A window that may not be bound so.
+    BIND = 8
+    RETRY_EXCEEDED = 9
+    RNR_RETRY_EXCEEDED = 10
 
 
 class CompletionLayout(data.StructLayout):
-    """Receive completion.
+    """Completion of a receive request, or of a work request.
 
     Fields
     ------
     valid : 1 bit
         There is one; without it no other field means anything.
+    is_send : 1 bit
+        Of a work request: ``value`` is its first slot, ``source_queue_pair`` its SendKind;
+        ``handle`` and the flags are 0.
     queue : config.bits("completion_queues") bits
         Completion queue.
     queue_pair : 24 bits
@@ -172,6 +184,7 @@ class CompletionLayout(data.StructLayout):
         super().__init__(
             {
                 "valid": 1,
+                "is_send": 1,
                 "queue": config.bits("completion_queues"),
                 "queue_pair": 24,
                 "handle": config.bits("receive_requests"),

@@ -15,7 +15,7 @@ from .context import ContextLayout, QueuePairState, StateLayout
 from .entrance import Entrance
 from .finish import Finish
 from .key_check import CheckedLayout, KeyCheck, KeyLayout
-from .layouts import ActionLayout, FailureLayout, RequestLayout
+from .layouts import ActionLayout, CompletionStatus, FailureLayout, RequestLayout
 from .receive_queues import LimitLayout, PostLayout, ReceiveQueues
 from .state_table import StateTable
 from .task import AsyncEventLayout, TaskKind
@@ -190,7 +190,9 @@ class Protocol(wiring.Component):
         # 2 and 3: the packet beside what the tables have.
         checked: Any = Signal(CheckedLayout(config), reset_less=True)
         task: Any = Signal(
-            data.StructLayout({"kind": TaskKind, "queue_pair": qp_bits, "failure": 3})
+            data.StructLayout(
+                {"kind": TaskKind, "queue_pair": qp_bits, "failure": CompletionStatus}
+            )
         )
         valid_2 = Signal()
         with m.If(phase):

@@ -3,7 +3,7 @@
 from amaranth.lib import data, enum
 
 from .config import RoceConfig
-from .layouts import OFFSET_BITS, PAYLOAD_BITS
+from .layouts import OFFSET_BITS, PAYLOAD_BITS, CompletionStatus
 from .opcode import Service
 from .verdict_layouts import VerdictLayout
 
@@ -38,7 +38,7 @@ class CarriedLayout(data.StructLayout):
     valid, kind, queue_pair : 1 bit, TaskKind, config.bits("queue_pairs") bits
     works : 1 bit
         Not a packet: it finds the queue pair in the state that it is for.
-    failure : 3 bits
+    failure : CompletionStatus
         FAIL: status of the receive request in use.
     verdict : VerdictLayout(config)
     payload_bytes ... source_queue_pair :
@@ -54,7 +54,7 @@ class CarriedLayout(data.StructLayout):
                 "kind": TaskKind,
                 "queue_pair": config.bits("queue_pairs"),
                 "works": 1,
-                "failure": 3,
+                "failure": CompletionStatus,
                 "verdict": VerdictLayout(config),
                 "payload_bytes": PAYLOAD_BITS,
                 "payload_offset": OFFSET_BITS,
