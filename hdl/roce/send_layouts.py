@@ -201,7 +201,7 @@ class FetchLayout(data.StructLayout):
 class FetchedLayout(data.StructLayout):
     """Strobe: the slots before ``slot`` that were asked for in this ``epoch`` are on chip.
 
-    With ``failed`` they are not, and never will be: memory refused.
+    With ``failed`` those behind it are not, and never will be: memory refused.
     """
 
     def __init__(self, config: RoceConfig):
