@@ -60,7 +60,7 @@ class RequestLayout(data.StructLayout):
         AtomicETH: what is to be swapped in or added; what it is compared with. Undefined if there
         is none.
     immediate : 32 bits
-        ImmDt.
+        ImmDt; of what replies, AETH.
     q_key, source_queue_pair : 32, 24 bits
         DETH. Without one, the first is undefined, the second 0.
     """
@@ -326,6 +326,8 @@ class WriteOrderLayout(data.StructLayout):
     kind : WriteOrderKind
     span : SpanLayout()
         DATA: where to; 1 byte at least.
+    swapped : 1 bit
+        DATA: the 8 bytes come in reverse order.
     completion : CompletionLayout(config)
         COMPLETION.
     last : 1 bit
@@ -341,6 +343,7 @@ class WriteOrderLayout(data.StructLayout):
             {
                 "kind": WriteOrderKind,
                 "span": SpanLayout(),
+                "swapped": 1,
                 "completion": CompletionLayout(config),
                 "last": 1,
                 "event": EventLayout(config),

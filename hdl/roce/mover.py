@@ -385,6 +385,7 @@ class Mover(wiring.Component):
                 self.orders.valid.eq(moves),
                 order.kind.eq(WriteOrderKind.NOTHING),
                 order.span.eq(span),
+                order.swapped.eq(action.swapped),
                 order.completion.eq(action.completion),
                 order.last.eq(ends),
                 order.event.eq(action.event),

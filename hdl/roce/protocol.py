@@ -15,10 +15,16 @@ from .context import ContextLayout, QueuePairState, StateLayout
 from .entrance import Entrance
 from .finish import Finish
 from .key_check import CheckedLayout, KeyCheck, KeyLayout
-from .layouts import ActionLayout, CompletionStatus, FailureLayout, RequestLayout
+from .layouts import (
+    ActionLayout,
+    CompletionStatus,
+    FailureLayout,
+    RequestLayout,
+    StrobeLayout,
+)
 from .receive_queues import LimitLayout, PostLayout, ReceiveQueues
 from .state_table import StateTable
-from .task import AsyncEventLayout, TaskKind
+from .task import AsyncEventKind, AsyncEventLayout, TaskKind
 from .verdict import Verdict
 from .verdict_layouts import Outcome
 
@@ -82,6 +88,8 @@ class Protocol(wiring.Component):
         Lost if nobody takes as many as there are queue pairs and receive queues.
     congested : Out(stream.Signature(config.bits("queue_pairs")))
         Queue pairs to which a CNP came.
+    errors : Out(StrobeLayout(config))
+        Strobe: the queue pair is in error from now on.
     tick, cnp_interval : In(1), In(16)
         Pulse that counts time, and pulses from a CNP of a queue pair to its next one.
     """
@@ -105,6 +113,7 @@ class Protocol(wiring.Component):
                 "failures": In(stream.Signature(FailureLayout(config))),
                 "async_events": Out(stream.Signature(AsyncEventLayout())),
                 "congested": Out(stream.Signature(qp_bits)),
+                "errors": Out(StrobeLayout(config)),
                 "tick": In(1),
                 "cnp_interval": In(16),
             }
@@ -123,6 +132,7 @@ class Protocol(wiring.Component):
     failures: stream.Interface
     async_events: stream.Interface
     congested: stream.Interface
+    errors: data.View
     tick: Signal
     cnp_interval: Signal
 
@@ -401,6 +411,10 @@ class Protocol(wiring.Component):
             events.i.valid.eq(finish.event.valid),
             events.i.payload.eq(finish.event.p),
             self.receive_refused.eq(self._queues.refused),
+            self.errors.valid.eq(
+                finish.event.valid & (finish.event.p.kind != AsyncEventKind.LIMIT)
+            ),
+            self.errors.queue_pair.eq(finish.event.p.number),
         ]
 
 

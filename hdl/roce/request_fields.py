@@ -8,6 +8,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.headers import (
+    AETH,
     ATOMIC_ETH,
     BTH,
     DETH,
@@ -180,13 +181,14 @@ class RequestFields(wiring.Component):
             m.d.sync += [
                 v6.eq(is_v6),
                 *(
-                    held.eq(_is_any(bth.opcode, _with(header)))
-                    for held, header in (
-                        (reth, RETH),
-                        (atomic, ATOMIC_ETH),
-                        (immediate, IMMDT),
-                        (ieth, IETH),
-                        (deth, DETH),
+                    held.eq(_is_any(bth.opcode, [one for header in some for one in _with(header)]))
+                    for held, some in (
+                        (reth, [RETH]),
+                        (atomic, [ATOMIC_ETH]),
+                        # Both stand there where nothing else does.
+                        (immediate, [IMMDT, AETH]),
+                        (ieth, [IETH]),
+                        (deth, [DETH]),
                     )
                 ),
             ]

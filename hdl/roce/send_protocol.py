@@ -35,7 +35,7 @@ from .turn_context import TURN_FIELDS, TurnContextLayout
 
 __all__ = ["DoorbellLayout", "SendProtocol"]
 
-# Packets, and fetches, that wait; a turn that has begun finds room for one.
+# Packets, fetches and kicks that wait; a turn that has begun finds room for one.
 _PACKETS = 8
 _FETCHES = 8
 # Turns that have begun and have given neither, with the registers behind them.
@@ -101,8 +101,8 @@ class SendProtocol(wiring.Component):
         Strobe, registered.
     outstanding : Out(OutstandingWriteLayout(config))
         Strobe, registered, not later than ``sent``.
-    begun : Out(StrobeLayout(config))
-        Strobe, registered: a work request has begun, behind ``sent``.
+    flushed : Out(stream.Signature(config.bits("queue_pairs")))
+        In whose error a work request has begun, only to end.
     packets : Out(stream.Signature(SendPacketLayout(config)))
     """
 
@@ -126,7 +126,7 @@ class SendProtocol(wiring.Component):
     retired: Any
     sent: Any
     outstanding: Any
-    begun: Any
+    flushed: stream.Interface
     packets: stream.Interface
 
     def __init__(self, *, config: RoceConfig):
@@ -155,7 +155,7 @@ class SendProtocol(wiring.Component):
                 "retired": In(RetiredLayout(config)),
                 "sent": Out(SendStateStrobe(config)),
                 "outstanding": Out(OutstandingWriteLayout(config)),
-                "begun": Out(StrobeLayout(config)),
+                "flushed": Out(stream.Signature(queue_pair)),
                 "packets": Out(stream.Signature(SendPacketLayout(config))),
             }
         )
@@ -176,6 +176,10 @@ class SendProtocol(wiring.Component):
         m.submodules.fetches = fetches = Queue(
             shape=FetchLayout(config), depth=_FETCHES + _TURNS, shallow=True
         )
+        m.submodules.flushes = flushes = Queue(
+            shape=unsigned(qp_bits), depth=_FETCHES + _TURNS, shallow=True
+        )
+        wiring.connect(m, flushes.o, wiring.flipped(self.flushed))
         wiring.connect(m, packets.o, wiring.flipped(self.packets))
         wiring.connect(m, fetches.o, wiring.flipped(self.fetches))
 
@@ -204,6 +208,7 @@ class SendProtocol(wiring.Component):
         m.d.sync += has_room.eq(
             self._has_room(m, "packet", packets, _PACKETS)
             & self._has_room(m, "fetch", fetches, _FETCHES)
+            & self._has_room(m, "flush", flushes, _FETCHES)
         )
         m.d.comb += [
             wants_set_up.eq(self.contexts.valid & ~setting_up),
@@ -307,7 +312,7 @@ class SendProtocol(wiring.Component):
             ),
             producers.write_data.eq(Mux(is_free, self.doorbells.p.slot, 0)),
         ]
-        self._tell(m, works, turn, context, step, packets, fetches, rate)
+        self._tell(m, works, turn, context, step, packets, fetches, flushes, rate)
         return m
 
     def _has_room(self, m: Module, name: str, queue: Queue, most: int) -> Value:
@@ -382,6 +387,7 @@ class SendProtocol(wiring.Component):
         step: Any,
         packets: Queue,
         fetches: Queue,
+        flushes: Queue,
         rate: SendRate,
     ) -> None:
         """4: what others are told; the packet is made from here on."""
@@ -392,6 +398,7 @@ class SendProtocol(wiring.Component):
         gone: Any = Signal(SentTurnLayout(config))
         fetch: Any = Signal(FetchLayout(config), reset_less=True)
         fetches_now = Signal()
+        flushes_now = Signal()
         tail: Any = step.state.begun
         m.d.sync += [
             result.valid.eq(works & ~now.is_set_up),
@@ -414,8 +421,7 @@ class SendProtocol(wiring.Component):
             self.outstanding.row.is_local.eq(step.is_local),
             self.outstanding.row.signalled.eq(turn["head"].signalled),
             self.outstanding.row.length.eq(turn["head"].length),
-            self.begun.valid.eq(self.outstanding.valid),
-            self.begun.queue_pair.eq(self.outstanding.queue_pair),
+            flushes_now.eq(works & step.begins & step.is_local & ~step.sends),
             fetches_now.eq(works & step.fetches & found.fetch.any()),
             fetch.queue_pair.eq(now.queue_pair),
             fetch.epoch.eq(state.epoch),
@@ -434,6 +440,8 @@ class SendProtocol(wiring.Component):
         m.d.comb += [
             fetches.i.valid.eq(fetches_now),
             fetches.i.payload.eq(fetch),
+            flushes.i.valid.eq(flushes_now),
+            flushes.i.payload.eq(gone.queue_pair),
             maker.i.eq(gone),
             packets.i.valid.eq(maker.valid),
             packets.i.payload.eq(maker.o),

@@ -202,20 +202,46 @@ class SendScheduler(wiring.Component):
             }
         )
         servers: list[Any] = [Signal(server, name=f"server_{n}") for n in range(2)]
-        second_first = Signal()  # the second of them came first
+        following: Any = Signal(server)  # who takes the next place that is free
+        second_first = Signal()  # the second of the two came first
 
-        # Results. Who has sent too much by a packet pays with its next quantum.
+        # Who is next is looked up.
+        loads = Signal()
+        loaded = Signal.like(lists.o.p.member, reset_less=True)
+        goes_on = Signal()
+        m.d.comb += [
+            lists.o.ready.eq(~loads & (~following.valid | goes_on) & ~clearing),
+            deficits.read_en.eq(1),
+            deficits.read_address.eq(lists.o.p.member),
+            hints.read_en.eq(1),
+            hints.read_address.eq(lists.o.p.member),
+        ]
+        m.d.sync += [loads.eq(lists.o.valid & lists.o.ready), loaded.eq(lists.o.p.member)]
+        with m.If(goes_on):
+            m.d.sync += following.valid.eq(0)
+        with m.If(loads):
+            m.d.sync += [
+                following.valid.eq(1),
+                following.queue_pair.eq(loaded),
+                following.hint.eq(hints.read_data),
+                following.deficit.eq(deficits.read_data + _QUANTUM),
+            ]
+
+        # Results. Who has sent too much by a packet pays with its next quantum; who is alone has
+        # it at once.
         stays = Signal()
         served: Any = Signal(server)
+        left = Signal(signed(_DEFICIT_BITS))
+        has_sent = result.kind == TurnKind.SENT
+        is_spent = served.deficit <= 0
+        is_alone = ~following.valid & ~loads & ~lists.o.valid
         m.d.comb += [
             served.eq(Mux(result.server, servers[1], servers[0])),
-            stays.eq(
-                (result.kind == TurnKind.SKIPPED)
-                | ((result.kind == TurnKind.SENT) & (served.deficit > 0))
+            stays.eq((result.kind == TurnKind.SKIPPED) | (has_sent & (~is_spent | is_alone))),
+            left.eq(
+                served.deficit - Mux(has_sent, result.bytes, 0) + Mux(is_spent & stays, _QUANTUM, 0)
             ),
         ]
-        left = Signal(signed(_DEFICIT_BITS))
-        m.d.comb += left.eq(served.deficit - Mux(result.kind == TurnKind.SENT, result.bytes, 0))
         done = result.valid & ~stays
         m.d.comb += [
             deficits.write_lanes.eq(done | clearing),
@@ -227,24 +253,6 @@ class SendScheduler(wiring.Component):
             hints.write_data.eq(result.hint),
         ]
 
-        # Whoever is next takes a place that is free.
-        loads = Signal()
-        loads_at = Signal()
-        loaded = Signal.like(lists.o.p.member, reset_less=True)
-        free = [~one.valid for one in servers]
-        m.d.comb += [
-            lists.o.ready.eq(~loads & (free[0] | free[1]) & ~clearing),
-            deficits.read_en.eq(1),
-            deficits.read_address.eq(lists.o.p.member),
-            hints.read_en.eq(1),
-            hints.read_address.eq(lists.o.p.member),
-        ]
-        m.d.sync += [
-            loads.eq(lists.o.valid & lists.o.ready),
-            loads_at.eq(~free[0]),
-            loaded.eq(lists.o.p.member),
-        ]
-
         # A turn that may have to wait needs room on the way to the wheel; three may be under way.
         under_way = Signal(range(_WAITING + 1))
         comes, goes = waiting.i.valid, waiting.o.valid & waiting.o.ready
@@ -253,42 +261,44 @@ class SendScheduler(wiring.Component):
             under_way.eq(under_way + comes - goes),
             has_room.eq(under_way <= _WAITING - 4),
         ]
-        asks = []
-        hint_now = []
+        places = []
         for number, one in enumerate(servers):
             came = Signal(name=f"came_{number}")
-            m.d.comb += came.eq(result.valid & (result.server == number))
-            asks.append(one.valid & Mux(came, stays, ~one.busy) & has_room)
-            hint_now.append(Mux(came, result.hint, one.hint))
-            with m.If(came):
-                m.d.sync += [
-                    one.valid.eq(stays),
-                    one.busy.eq(0),
-                    one.hint.eq(result.hint),
-                    one.deficit.eq(left),
+            fills = Signal(name=f"fills_{number}")
+            now: Any = Signal(server, name=f"now_{number}")
+            other_fills = places[0][1] if places else C(0)
+            m.d.comb += [
+                came.eq(result.valid & (result.server == number)),
+                fills.eq(((came & ~stays) | ~one.valid) & following.valid & ~other_fills),
+                now.eq(one),
+            ]
+            with m.If(fills):
+                m.d.comb += now.eq(following)
+            with m.Elif(came):
+                m.d.comb += [
+                    now.valid.eq(stays),
+                    now.busy.eq(0),
+                    now.hint.eq(result.hint),
+                    now.deficit.eq(left),
                 ]
+            m.d.sync += one.eq(now)
             with m.If(self.turn & (self.ask.server == number)):
                 m.d.sync += one.busy.eq(1)
-            with m.If(loads & (loads_at == number)):
-                m.d.sync += [
-                    one.valid.eq(1),
-                    one.busy.eq(0),
-                    one.queue_pair.eq(loaded),
-                    one.hint.eq(hints.read_data),
-                    one.deficit.eq(deficits.read_data + _QUANTUM),
-                ]
-            # Who remains came first.
-            with m.If(came & ~stays):
-                m.d.sync += second_first.eq(1 - number)
-            with m.Elif(one.valid & ~servers[1 - number].valid):
-                m.d.sync += second_first.eq(number)
+            places.append((now, fills))
+        m.d.comb += goes_on.eq(places[0][1] | places[1][1])
+        # Who remains came first.
+        with m.If(places[0][1] | ~servers[0].valid):
+            m.d.sync += second_first.eq(1)
+        with m.If(places[1][1] | ~servers[1].valid):
+            m.d.sync += second_first.eq(0)
 
+        asks = [now.valid & ~now.busy & has_room for now, _ in places]
         pick = Mux(second_first, asks[1], ~asks[0])
         m.d.comb += [
             self.ask.valid.eq(asks[0] | asks[1]),
             self.ask.server.eq(pick),
-            self.ask.queue_pair.eq(Mux(pick, servers[1].queue_pair, servers[0].queue_pair)),
-            self.ask.hint.eq(Mux(pick, hint_now[1], hint_now[0])),
+            self.ask.queue_pair.eq(Mux(pick, places[1][0].queue_pair, places[0][0].queue_pair)),
+            self.ask.hint.eq(Mux(pick, places[1][0].hint, places[0][0].hint)),
         ]
         return done
 

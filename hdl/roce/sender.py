@@ -47,7 +47,7 @@ class Sender(wiring.Component):
 
     Members
     -------
-    contexts, set_up, done, now, gathered, replies, retired, sent, outstanding, begun, packets :
+    contexts, set_up, done, now, gathered, replies, retired, sent, outstanding, flushed, packets :
         See :class:`SendProtocol`.
     doorbells : In(stream.Signature(DoorbellLayout(config)))
     kicks : In(stream.Signature(config.bits("queue_pairs"))).array(2)
@@ -67,7 +67,7 @@ class Sender(wiring.Component):
     retired: Any
     sent: Any
     outstanding: Any
-    begun: Any
+    flushed: stream.Interface
     packets: stream.Interface
     reads: Any
     unit_en: Signal
@@ -94,7 +94,7 @@ class Sender(wiring.Component):
                 "retired": In(RetiredLayout(config)),
                 "sent": Out(SendStateStrobe(config)),
                 "outstanding": Out(OutstandingWriteLayout(config)),
-                "begun": Out(StrobeLayout(config)),
+                "flushed": Out(stream.Signature(queue_pair)),
                 "packets": Out(stream.Signature(SendPacketLayout(config))),
                 "reads": Out(MemoryReadSignature(config.data_bytes)),
                 "unit_en": In(1),
@@ -119,6 +119,7 @@ class Sender(wiring.Component):
         link(wiring.flipped(own.contexts), protocol.contexts)
         link(wiring.flipped(own.doorbells), protocol.doorbells)
         link(protocol.packets, wiring.flipped(own.packets))
+        link(protocol.flushed, wiring.flipped(own.flushed))
         link(protocol.fetches, fetch.requests)
         link(fetch.reads, wiring.flipped(own.reads))
         for source, port in zip(
@@ -141,7 +142,6 @@ class Sender(wiring.Component):
             protocol.fetched.eq(fetch.fetched),
             self.sent.eq(protocol.sent),
             self.outstanding.eq(protocol.outstanding),
-            self.begun.eq(protocol.begun),
             fetch.set_up.eq(protocol.set_up),
             fetch.context.eq(context),
             scheduler.set_up.eq(protocol.set_up),

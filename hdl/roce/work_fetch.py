@@ -24,8 +24,8 @@ from .send_layouts import (
 
 __all__ = ["WorkFetch"]
 
-#: Slots come in halves: a head has one, or two pieces.
-_HALF_BYTES = SLOT_BYTES // 2
+#: An entry's head takes half a slot, or two pieces do.
+_HEAD_BYTES = SLOT_BYTES // 2
 #: Fetches under way. 1 us of 64-byte WRITEs, of which 164 million a second are sent at 128 bytes a
 #: beat and one every 2 cycles of 3 ns, are 164 slots: 41 fetches of 4. At 8 bytes a beat, 10 cycles
 #: of 8 ns a packet, 13 slots.
@@ -42,7 +42,8 @@ class WorkFetch(wiring.Component):
     in that cycle or later finds it. Fetches end in the order in which they were asked for.
 
     Latency is 3 cycles from a request to its read, and from the last beat to ``fetched`` 3, or 2
-    with beats of 32 bytes. Throughput is 32 bytes a cycle, and a fetch every 2 cycles.
+    with beats of 32 or 64 bytes. Throughput is 32 bytes a cycle, with beats of 64 bytes or more a
+    slot; and a cycle more for each fetch.
 
     Specification: docs/roce-requester.md.
 
@@ -170,19 +171,20 @@ class WorkFetch(wiring.Component):
         """Store what comes, half a slot at a time."""
         config = self.config
         size = config.data_bytes
-        halves: Any = self.reads.data
-        if size != _HALF_BYTES:
-            resize = Upsizer if size < _HALF_BYTES else Downsizer
-            m.submodules.halves = resizer = resize(i_bytes=size, o_bytes=_HALF_BYTES)
+        parts: Any = self.reads.data
+        part_bytes = SLOT_BYTES if size >= SLOT_BYTES else _HEAD_BYTES
+        if size != part_bytes:
+            resize = Upsizer if size < part_bytes else Downsizer
+            m.submodules.parts = resizer = resize(i_bytes=size, o_bytes=part_bytes)
             wiring.connect(m, wiring.flipped(self.reads.data), resizer.i)
-            halves = resizer.o
-        beat: Any = halves.p
+            parts = resizer.o
+        beat: Any = parts.p
         now: Any = pending.o.p
         slot_bits = config.bits("send_slots")
 
-        def ram(name: str, depth: int, latency: int) -> Any:
+        def ram(name: str, size: int, depth: int, latency: int) -> Any:
             memory = SimpleDualPortRam(
-                shape=8 * _HALF_BYTES,
+                shape=8 * size,
                 depth=depth,
                 lane_count=1,
                 latency=latency,
@@ -192,15 +194,17 @@ class WorkFetch(wiring.Component):
             m.submodules[name] = memory
             return memory
 
-        heads = ram("heads", 1 << self.slot_bits, 2)
-        units = ram("units", 2 << self.slot_bits, 1)
-        half = Signal()
+        has_halves = part_bytes < SLOT_BYTES
+        heads = ram("heads", _HEAD_BYTES, 1 << self.slot_bits, 2)
+        units = ram("units", part_bytes, (1 + has_halves) << self.slot_bits, 1)
+        half = Signal()  # the second one of a slot comes
         index = Signal(slot_bits)  # slots of this fetch that have come
         works = Signal()
+        is_known = Signal()
         place = Cat((now.slot + index)[:slot_bits], now.queue_pair)
         m.d.comb += [
-            works.eq(halves.valid & pending.o.valid & (~self.kicks.valid | self.kicks.ready)),
-            halves.ready.eq(pending.o.valid & (~self.kicks.valid | self.kicks.ready)),
+            works.eq(parts.valid & is_known & (~self.kicks.valid | self.kicks.ready)),
+            parts.ready.eq(is_known & (~self.kicks.valid | self.kicks.ready)),
             pending.o.ready.eq(works & beat.last),
             heads.write_lanes.eq(works & ~half),
             heads.write_address.eq(place),
@@ -209,18 +213,17 @@ class WorkFetch(wiring.Component):
             heads.read_address.eq(self.head_address),
             self.head.eq(heads.read_data),
             units.write_lanes.eq(works),
-            units.write_address.eq(Cat(half, place)),
+            units.write_address.eq(Cat(half, place) if has_halves else place),
             units.write_data.eq(beat.data),
             units.read_en.eq(self.unit_en),
-            units.read_address.eq(self.unit_address[1:]),
+            units.read_address.eq(self.unit_address[1 if has_halves else 2 :]),
         ]
-        is_high = Signal()
+        which = Signal(1 if has_halves else 2)
         with m.If(self.unit_en):
-            m.d.sync += is_high.eq(self.unit_address[0])
-        m.d.comb += self.unit.eq(units.read_data.word_select(is_high, 4 * _HALF_BYTES))
+            m.d.sync += which.eq(self.unit_address)
+        m.d.comb += self.unit.eq(units.read_data.word_select(which, 4 * _HEAD_BYTES))
 
-        # Behind a fetch that failed, all of its epoch have. A fetch has two halves at least, so
-        # what was known of its queue pair is here with the last one.
+        # Behind a fetch that failed, all of its epoch have.
         known_layout = data.StructLayout({"failed": 1, "epoch": EPOCH_BITS, "slot": SLOT_BITS})
         m.submodules.failures = failures = SimpleDualPortRam(
             shape=known_layout, depth=config.queue_pairs, lane_count=1, latency=1, bypass=True
@@ -228,10 +231,14 @@ class WorkFetch(wiring.Component):
         known: Any = failures.read_data
         known_now: Any = failures.write_data
         has_failed = Signal()
+        was_there = Signal()
+        m.d.sync += was_there.eq(pending.o.valid & ~pending.o.ready)
         ends_at = Signal(SLOT_BITS)
         m.d.comb += [
             failures.read_en.eq(1),
             failures.read_address.eq(now.queue_pair),
+            # A cycle later what was known of the queue pair is here.
+            is_known.eq(pending.o.valid & was_there),
             has_failed.eq(known.failed & (known.epoch == now.epoch)),
             ends_at.eq(Mux(has_failed, known.slot, now.slot + Mux(beat.error, 0, now.count))),
             failures.write_lanes.eq(works & beat.last),
@@ -246,8 +253,8 @@ class WorkFetch(wiring.Component):
         m.d.sync += self.fetched.valid.eq(works & beat.last)
         with m.If(works):
             m.d.sync += [
-                half.eq(~half & ~beat.last),
-                index.eq(Mux(beat.last, 0, index + half)),
+                half.eq(~half & ~beat.last & has_halves),
+                index.eq(Mux(beat.last, 0, index + (half if has_halves else 1))),
                 self.fetched.queue_pair.eq(now.queue_pair),
                 self.fetched.epoch.eq(now.epoch),
                 self.fetched.slot.eq(ends_at),

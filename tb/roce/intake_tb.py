@@ -90,7 +90,9 @@ def expected(packet: Packet) -> dict[str, int] | None:
         "key": (reth or atomic or extended.get("ieth", {})).get("r_key", 0),
         "length": 8 if atomic else reth.get("dma_length", 0),
         **({name: atomic[field] for name, field in _ATOMIC.items()} if atomic else {}),
-        "immediate": extended.get("immdt", {}).get("immediate_data", 0),
+        "immediate": aeth["syndrome"] << 24 | aeth["msn"]
+        if (aeth := extended.get("aeth"))
+        else extended.get("immdt", {}).get("immediate_data", 0),
         **({"q_key": deth["q_key"]} if deth else {}),
         "source_queue_pair": deth.get("src_qp", 0),
     }

@@ -112,6 +112,7 @@ class Bed:
         self.contexts = StreamSource(dut, "contexts")
         self.doorbells = StreamSource(dut, "doorbells", pause=chance(pause))
         self.kicks = [StreamSource(dut, f"kicks__{n}") for n in range(2)]
+        self.flushed = StreamSink(dut, "flushed")
         self.packets = StreamSink(dut, "packets", pause=chance(pause))
         self.queue_pairs: dict[int, OwnQueuePair] = {}
         self.sent: dict[int, list[dict[str, Any]]] = {}

@@ -181,3 +181,51 @@ async def packets_are_the_models(dut, pause, losses):
         tasks.append(cocotb.start_soon(drive(bed, pair, requests, model, losses=losses, mtu=mtu)))
     for task in tasks:
         await task
+
+
+def small_write(number: int) -> SendRequest:
+    """Make a WRITE of 64 bytes."""
+    return SendRequest(
+        number, SendKind.WRITE, gather=((_KEY, _BASE, 64),), remote_address=1 << 20, remote_key=7
+    )
+
+
+async def spacing(bed: Bed, rows: int, count: int) -> float:
+    """Cycles a packet when ``rows`` queue pairs have ``count`` small WRITEs each to send."""
+    pairs = [await bed.set_up(row, ring_shift=8) for row in range(rows)]
+    for pair in pairs:
+        for number in range(count):
+            bed.post(pair, small_write(number), ring=number == count - 1)
+    times = []
+    seen = 0
+    for _ in range(40 * rows * count + 2000):
+        await bed.wait(1)
+        total = sum(len(bed.sent[pair.row]) for pair in pairs)
+        times += [bed.cycle] * (total - seen)
+        seen = total
+        for pair in pairs:
+            sent = bed.sent[pair.row]
+            oldest = (pair.psn + len(sent)) % _PSNS
+            if len(sent) and pair.reply["oldest"] != oldest and len(sent) % 4 == 0:
+                bed.reply(pair, oldest=oldest)
+        if total == rows * count:
+            break
+    assert seen == rows * count
+    skip = len(times) // 4
+    return (times[-skip] - times[skip]) / (len(times) - 2 * skip)
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def small_writes_of_many_follow_every_2_cycles(dut):
+    """Of 8 queue pairs, with memory that answers in 20 cycles."""
+    bed = Bed(dut, latency=(20, 20))
+    await bed.begin()
+    assert await spacing(bed, 8, 150) <= (2.0 if CONFIG.data_bytes > 8 else 8.01)
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def small_writes_of_one_follow_every_4_cycles(dut):
+    """Of one queue pair, with memory that answers at once."""
+    bed = Bed(dut, latency=(1, 1))
+    await bed.begin()
+    assert await spacing(bed, 1, 200) <= (4.0 if CONFIG.data_bytes > 8 else 8.01)

@@ -13,7 +13,7 @@ from tb.simulate import simulate
 
 @pytest.mark.parametrize("data_bytes", [8, 128])
 def test_sender(data_bytes, run_dir):
-    config = small(data_bytes)
+    config = small(data_bytes, send_slots=32)
     simulate(
         Sender(config=config),
         name=f"sender_{data_bytes}",
