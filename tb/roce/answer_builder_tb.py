@@ -13,8 +13,8 @@ from scapy.contrib.roce import BTH
 from scapy.layers.l2 import Ether
 
 from hdl.roce.answer_layouts import AnswerKind, AnswerLayout
-from hdl.roce.frame_templates import AddressLayout, IdentityLayout
 from hdl.roce.config import RoceConfig
+from hdl.roce.frame_templates import AddressLayout, IdentityLayout
 from sim.roce import RocePacket, build
 from sim.stream import Packet, to_beats
 from tb.stream import PacketSink, PacketSource, StreamSource, chance, reset, start
