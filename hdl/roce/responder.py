@@ -12,12 +12,12 @@ from hdl.pipeline import DescribedLayout
 from hdl.stream import PacketSignature, SkidBuffer
 
 from .answer_builder import AnswerBuilder
-from .answer_headers import AddressLayout, IdentityLayout
 from .answer_scheduler import AnswerScheduler
 from .atomic_unit import AtomicUnit
 from .completion_queues import QueueCommandLayout, QueueSetupLayout
 from .config import RoceConfig
 from .context import ContextLayout
+from .frame_templates import AddressLayout, IdentityLayout
 from .intake import Intake
 from .key_check import KeyLayout
 from .layouts import EventKind, FailureLayout

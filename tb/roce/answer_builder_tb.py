@@ -13,8 +13,8 @@ from scapy.contrib.roce import BTH
 from scapy.layers.l2 import Ether
 
 from hdl.roce.answer_layouts import AnswerKind, AnswerLayout
-from hdl.roce.answer_templates import AddressLayout, IdentityLayout
 from hdl.roce.config import RoceConfig
+from hdl.roce.frame_templates import AddressLayout, IdentityLayout
 from sim.roce import RocePacket, build
 from sim.stream import Packet, to_beats
 from tb.stream import PacketSink, PacketSource, StreamSource, chance, reset, start
@@ -92,6 +92,7 @@ def frame(answer: Answer, row: Any) -> bytes:
             "p_key": row["p_key"],
             "dest_qp": row["queue_pair"],
             "psn": 0 if is_cnp else answer.psn,
+            "mig_req": 1,
             "becn": int(is_cnp),
         }
     }

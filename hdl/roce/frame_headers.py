@@ -1,4 +1,4 @@
-"""Headers of answers, beat by beat."""
+"""Headers of frames, beat by beat."""
 
 from typing import Any
 
@@ -6,32 +6,22 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..headers import AETH, BTH, IPV4, IPV6, UDP, Opcode
-from .answer_layouts import AnswerKind, AnswerLayout
-from .answer_templates import (
-    HEADER_WORDS,
-    AddressLayout,
-    AnswerTemplates,
-    IdentityLayout,
-)
+from ..headers import BTH, IPV4, IPV6, UDP
 from .config import RoceConfig
+from .frame_templates import HEADER_WORDS, AddressWriteLayout, FrameTemplates, IdentityLayout
 from .icrc_insert import VARIANTS, WordPlaces
 from .layouts import PAYLOAD_BITS
+from .send_layouts import FrameLayout
 
-__all__ = ["AnswerHeaders", "HeaderBeatLayout"]
+__all__ = ["FrameHeaders", "HeaderBeatLayout"]
 
-#: Words of the longest answer, and the number of the one that the ICRC is in: 4096 bytes.
+# Number of the word that the ICRC of the longest frame is in: behind 4096 bytes.
 _LAST_WORD = HEADER_WORDS + (1 << PAYLOAD_BITS - 1) // 4
-# UDP, BTH and ICRC, 24 bytes: bit 2 is clear, so that an AETH of four can be put in its place, and
-# three more bytes round up.
-_FIXED_BYTES = UDP.bytes + BTH.bytes + 4
-# Words behind AETH or BTH that come as if they were data: the result of an atomic operation, and
-# what a CNP reserves.
-_ATOMIC_BYTES, _RESERVED_BYTES = 8, 16
+_FIXED_WORDS = (UDP.bytes + BTH.bytes + 4) // 4
 
 
 class HeaderBeatLayout(data.StructLayout):
-    """A beat of an answer's headers, two bytes in front (see :class:`UnsealedLayout`).
+    """A beat of a frame's headers, two bytes in front (see :class:`UnsealedLayout`).
 
     Parameters
     ----------
@@ -46,15 +36,13 @@ class HeaderBeatLayout(data.StructLayout):
         The headers end in this beat, or with it.
     shift : range(data_bytes // 4)
         With ``last``: words of this beat that are not of the headers.
-    place : range(1046)
+    place : range(1052)
         Word that the ICRC is in, counted from the first beat.
     has_vlan, v6 : 1 bit each
     has_data : 1 bit
         Data follow.
     tail : range(data_bytes)
         Bytes in the last beat of data, 0 if it is full.
-    has_original, original : 1, 64 bits
-        Eight bytes follow, the low byte last.
     """
 
     def __init__(self, data_bytes: int):
@@ -68,22 +56,20 @@ class HeaderBeatLayout(data.StructLayout):
                 "v6": 1,
                 "has_data": 1,
                 "tail": range(data_bytes),
-                "has_original": 1,
-                "original": 64,
             }
         )
 
 
-class AnswerHeaders(wiring.Component):
-    """Make the headers of each answer.
+class FrameHeaders(wiring.Component):
+    """Make the headers of each frame.
 
-    What is the same in all answers of a queue pair comes from :class:`AnswerTemplates`, already
-    where it belongs; lengths, IPv4's checksum, opcode, padding, PSN and AETH are put into
-    the gaps. Answers have no flow label, identification and UDP checksum (0), and may not be
-    fragmented.
+    What is the same in all frames for a row of addresses comes from :class:`FrameTemplates`,
+    already where it belongs; lengths, IPv4's checksum, the BTH's other fields and what follows it
+    are put into the gaps. Frames have no flow label, identification and UDP checksum (0), and may
+    not be fragmented.
 
     Latency is 2 cycles, 3 above 8 bytes a beat. Throughput is 1 beat per cycle, also from one
-    answer to the next.
+    frame to the next.
 
     Specification: IBTA Architecture Specification volume 1, 9.2, 9.3 and Annex A17; RFC 791, 3.1;
     RFC 8200, section 3; RFC 768.
@@ -91,14 +77,16 @@ class AnswerHeaders(wiring.Component):
     Parameters
     ----------
     config : RoceConfig
+    rows : int
+        Rows of addresses.
 
     Members
     -------
-    i : In(stream.Signature(AnswerLayout(config)))
-        Answers; one that waits may be exchanged for another. ``i.ready`` depends combinationally
-        on ``o.ready``.
+    i : In(stream.Signature(FrameLayout(config)))
+        Frames; one that waits may be exchanged for another, or taken back. Words from
+        ``word_count`` on must be 0. ``i.ready`` depends combinationally on ``o.ready``.
     addresses, identity
-        See :class:`AnswerTemplates`.
+        See :class:`FrameTemplates`.
     o : Out(stream.Signature(HeaderBeatLayout(data_bytes)))
         Headers; combinational, from registers.
     """
@@ -108,19 +96,17 @@ class AnswerHeaders(wiring.Component):
     identity: data.View
     o: stream.Interface
 
-    def __init__(self, *, config: RoceConfig):
+    def __init__(self, *, config: RoceConfig, rows: int):
         self.config = config
+        self.rows = rows
         # Of 8 bytes a beat, the template is registered once, since a block RAM is slow; the sum in
         # its first beat becomes the checksum before the third beat comes. Above, both may be in one
         # beat, which waits for the sum with the length and for the folded sum.
         self.wait_cycles = 1 if config.data_bytes == 8 else 2
-        write = data.StructLayout(
-            {"queue_pair": config.bits("queue_pairs"), "row": AddressLayout()}
-        )
         super().__init__(
             {
-                "i": In(stream.Signature(AnswerLayout(config))),
-                "addresses": In(stream.Signature(write)),
+                "i": In(stream.Signature(FrameLayout(config))),
+                "addresses": In(stream.Signature(AddressWriteLayout(rows))),
                 "identity": In(IdentityLayout()),
                 "o": Out(stream.Signature(HeaderBeatLayout(config.data_bytes))),
             }
@@ -130,91 +116,46 @@ class AnswerHeaders(wiring.Component):
         m = Module()
         config = self.config
         beat_words = config.data_bytes // 4
-        m.submodules.templates = templates = AnswerTemplates(config=config)
+        m.submodules.templates = templates = FrameTemplates(config=config, rows=self.rows)
         wiring.connect(m, wiring.flipped(self.addresses), templates.addresses)
         m.d.comb += templates.identity.eq(self.identity)
 
         moves = Signal()
         about_layout = data.StructLayout(
             {
-                "queue_pair": config.bits("queue_pairs"),
-                "opcode": 8,
-                "psn": 24,
-                "syndrome": 8,
-                "msn": 24,
-                "has_aeth": 1,
-                "is_cnp": 1,
-                "has_original": 1,
-                "original": 64,
-                "has_data": 1,
-                "tail": range(config.data_bytes),
-                "pad": 2,
+                "frame": FrameLayout(config),
                 # From the UDP header on, with the ICRC.
                 "udp_words": range(_LAST_WORD + 1),
             }
         )
 
-        # 0: the next answer, or the next beat of this one.
-        answer: Any = self.i.p
+        # 0: the next frame, or the next beat of this one.
+        frame: Any = self.i.p
         continues = Signal()
         valid = Signal()
-        number = Signal(range(max(2, templates.rows)), reset_less=True)
+        number = Signal(range(max(2, templates.beats)), reset_less=True)
         about: Any = Signal(about_layout, reset_less=True)
         following = Signal.like(number)
+        row_bits = (self.rows - 1).bit_length()
         m.d.comb += [
             self.i.ready.eq(moves & ~continues),
             following.eq(Mux(continues, number + 1, 0)),
             templates.read_en.eq(moves & (continues | self.i.valid)),
             templates.read_address.eq(
                 Cat(
-                    following[: templates.row_bits],
-                    Mux(continues, about.queue_pair, answer.queue_pair),
+                    following[: templates.beat_bits],
+                    Mux(continues, about.frame.row, frame.row)[:row_bits],
                 )
             ),
         ]
-        is_read = answer.kind == AnswerKind.READ_RESPONSE
-        is_atomic = answer.kind == AnswerKind.ATOMIC_ACKNOWLEDGE
-        is_cnp = answer.kind == AnswerKind.CONGESTION_NOTIFICATION
-        has_aeth = Signal()
-        size = Signal(PAYLOAD_BITS)
-        opcode = Signal(8)
-        m.d.comb += [
-            has_aeth.eq(~is_cnp & (~is_read | answer.first | answer.last)),
-            size.eq(
-                answer.payload_bytes
-                | Mux(is_atomic, _ATOMIC_BYTES, 0)
-                | Mux(is_cnp, _RESERVED_BYTES, 0)
-            ),
-        ]
-        with m.Switch(Cat(answer.last, answer.first, answer.kind)):
-            for kind, first, last, code in (
-                (AnswerKind.ACKNOWLEDGE, "-", "-", Opcode.RC_ACKNOWLEDGE),
-                (AnswerKind.READ_RESPONSE, 1, 0, Opcode.RC_RDMA_READ_RESPONSE_FIRST),
-                (AnswerKind.READ_RESPONSE, 0, 0, Opcode.RC_RDMA_READ_RESPONSE_MIDDLE),
-                (AnswerKind.READ_RESPONSE, 0, 1, Opcode.RC_RDMA_READ_RESPONSE_LAST),
-                (AnswerKind.READ_RESPONSE, 1, 1, Opcode.RC_RDMA_READ_RESPONSE_ONLY),
-                (AnswerKind.ATOMIC_ACKNOWLEDGE, "-", "-", Opcode.RC_ATOMIC_ACKNOWLEDGE),
-                (AnswerKind.CONGESTION_NOTIFICATION, "-", "-", Opcode.CNP),
-            ):
-                with m.Case(f"{kind:02b}{first}{last}"):
-                    m.d.comb += opcode.eq(code)
+        # Three more bytes round up; below them are whole words.
+        fixed = Cat(C(3, 2), (frame.word_count + _FIXED_WORDS)[:4])
         with m.If(moves):
             m.d.sync += [valid.eq(continues | self.i.valid), number.eq(following)]
             with m.If(~continues):
                 m.d.sync += [
-                    about.queue_pair.eq(answer.queue_pair),
-                    about.opcode.eq(opcode),
-                    about.psn.eq(answer.psn),
-                    about.syndrome.eq(answer.syndrome),
-                    about.msn.eq(answer.msn),
-                    about.has_aeth.eq(has_aeth),
-                    about.is_cnp.eq(is_cnp),
-                    about.has_original.eq(is_atomic),
-                    about.original.eq(answer.original),
-                    about.has_data.eq(answer.payload_bytes != 0),
-                    about.tail.eq(size),
-                    about.pad.eq(-size),
-                    about.udp_words.eq((size + (_FIXED_BYTES + 3 | has_aeth << 2))[2:]),
+                    about.frame.eq(frame),
+                    about.udp_words.eq((frame.payload_bytes + fixed)[2:]),
                 ]
 
         # 1: the template. Above 32 bytes a beat, the headers may end in the first one.
@@ -225,16 +166,13 @@ class AnswerHeaders(wiring.Component):
             with m.If(moves):
                 m.d.sync += known.eq(variant)
         ends = Signal()
-        ends_at = [
-            (WordPlaces(*flags).end + aeth - 1) // beat_words
-            for aeth in (0, 1)
-            for flags in VARIANTS
-        ]
         m.d.comb += continues.eq(valid & ~ends)
-        with m.Switch(Cat(known, about.has_aeth)):
-            for n, last in enumerate(ends_at):
-                with m.Case(n):
-                    m.d.comb += ends.eq(number == last)
+        with m.Switch(Cat(known, about.frame.word_count)):
+            for count in range(8):
+                for n, flags in enumerate(VARIANTS):
+                    with m.Case(count << 2 | n):
+                        last = (WordPlaces(*flags).end + count - 1) // beat_words
+                        m.d.comb += ends.eq(number == last)
 
         stage = data.StructLayout(
             {
@@ -278,14 +216,12 @@ class AnswerHeaders(wiring.Component):
         m.d.comb += [
             moves.eq(self.o.ready | ~valid),
             self.o.valid.eq(valid),
-            o.data.eq(now.row | self._gaps(m, now, folded)),
+            o.data.eq(self._kept(now) | self._gaps(m, now, folded)),
             o.last.eq(now.ends),
             o.has_vlan.eq(now.variant[0]),
             o.v6.eq(now.variant[1]),
-            o.has_data.eq(now.about.has_data),
-            o.tail.eq(now.about.tail),
-            o.has_original.eq(now.about.has_original),
-            o.original.eq(now.about.original),
+            o.has_data.eq(now.about.frame.payload_bytes != 0),
+            o.tail.eq(now.about.frame.payload_bytes),
         ]
         # Words before the UDP header, less the ICRC's own.
         before = Signal(range(HEADER_WORDS))
@@ -296,14 +232,23 @@ class AnswerHeaders(wiring.Component):
                     places = WordPlaces(*flags)
                     m.d.comb += [
                         before.eq(places.udp - 1),
-                        o.shift.eq(-(places.end + now.about.has_aeth)),
+                        o.shift.eq(-(places.end + now.about.frame.word_count)),
                     ]
         return m
 
+    def _kept(self, now: Any) -> Value:
+        """Template of a beat, without the queue pair if the frame has another one."""
+        lanes = [now.row[n : n + 32] for n in range(0, len(now.row), 32)]
+        for n, lane in enumerate(lanes):
+            is_other = self._is_here(now, "bth", 1, n) & now.about.frame.has_peer
+            # All but the byte before the number.
+            lanes[n] = Cat(lane[:8], lane[8:] & ~is_other.replicate(24))
+        return Cat(*lanes)
+
     def _gaps(self, m: Module, now: Any, folded: Value) -> Value:
-        """Value of a beat's words that answers differ in, 0 elsewhere."""
-        beat_words = self.config.data_bytes // 4
+        """Value of a beat's words that frames differ in, 0 elsewhere."""
         about = now.about
+        frame = about.frame
         ip_bytes = Signal(16)
         udp_bytes = Signal(16)
         m.d.comb += [
@@ -315,32 +260,41 @@ class AnswerHeaders(wiring.Component):
         udp = UDP.pack({"length": udp_bytes})
         bth = BTH.pack(
             {
-                "opcode": about.opcode,
-                "pad_count": about.pad,
-                "becn": about.is_cnp,
-                "psn": about.psn & ~about.is_cnp.replicate(24),
+                "opcode": frame.opcode,
+                "solicited_event": frame.solicited,
+                "mig_req": frame.migrated,
+                "pad_count": -frame.payload_bytes[:2],
+                "becn": frame.becn,
+                "dest_qp": frame.peer & frame.has_peer.replicate(24),
+                "ack_req": frame.ack_request,
+                "psn": frame.psn,
             }
         )
-        aeth = AETH.pack({"syndrome": about.syndrome, "msn": about.msn})
         # Words of headers, and which of the frames they are in.
         gaps = [
-            (v4, 0, "ip", (0,)),
-            (v4, 2, "ip", (0,)),
-            (v6, 1, "ip", (1,)),
-            (udp, 1, "udp", (0, 1)),
-            *((bth, word, "bth", (0, 1)) for word in range(3)),
-            (aeth & about.has_aeth.replicate(32), 0, "end", (0, 1)),
+            (v4.word_select(0, 32), "ip", 0, (0,)),
+            (v4.word_select(2, 32), "ip", 2, (0,)),
+            (v6.word_select(1, 32), "ip", 1, (1,)),
+            (udp.word_select(1, 32), "udp", 1, (0, 1)),
+            *((bth.word_select(word, 32), "bth", word, (0, 1)) for word in range(3)),
+            *((frame.words[word], "end", word, (0, 1)) for word in range(7)),
         ]
-        lanes = [C(0, 32)] * beat_words
-        for header, word, name, versions in gaps:
-            value = header.word_select(word, 32)
-            for lane in range(beat_words):
-                hits = [
-                    (now.variant == variant) & (now.number == place // beat_words)
-                    for variant, flags in enumerate(VARIANTS)
-                    if flags[1] in versions
-                    and (place := getattr(WordPlaces(*flags), name) + word) % beat_words == lane
-                ]
-                if hits:
-                    lanes[lane] |= value & Cat(*hits).any().replicate(32)
+        lanes = [C(0, 32)] * (self.config.data_bytes // 4)
+        for value, header, word, versions in gaps:
+            for lane in range(len(lanes)):
+                is_here = self._is_here(now, header, word, lane, versions)
+                lanes[lane] |= value & is_here.replicate(32)
         return Cat(*lanes)
+
+    def _is_here(
+        self, now: Any, header: str, word: int, lane: int, versions: tuple[int, ...] = (0, 1)
+    ) -> Value:
+        """Whether a word of a header is in ``lane`` of this beat."""
+        beat_words = self.config.data_bytes // 4
+        hits = [
+            (now.variant == variant) & (now.number == place // beat_words)
+            for variant, flags in enumerate(VARIANTS)
+            if flags[1] in versions
+            and (place := getattr(WordPlaces(*flags), header) + word) % beat_words == lane
+        ]
+        return Cat(*hits).any() if hits else C(0)

@@ -1,4 +1,4 @@
-"""Headers of a queue pair's answers, as far as they are the same in all of them."""
+"""Headers of frames that go to one place, as far as they are the same in all of them."""
 
 from typing import Any
 
@@ -20,16 +20,23 @@ from ..memory import SimpleDualPortRam
 from .config import RoceConfig
 from .icrc_insert import VARIANTS, WordPlaces
 
-__all__ = ["HEADER_WORDS", "AddressLayout", "AnswerTemplates", "IdentityLayout"]
+__all__ = [
+    "HEADER_WORDS",
+    "AddressLayout",
+    "AddressWriteLayout",
+    "FrameTemplates",
+    "IdentityLayout",
+]
 
-#: Words of the longest headers of an answer: up to the BTH, and an AETH.
-HEADER_WORDS = max(WordPlaces(*variant).end for variant in VARIANTS) + 1
-# Words of a template: pairs, since of a pair each has one of the two flags beside it.
-_TEMPLATE_WORDS = HEADER_WORDS + HEADER_WORDS % 2
+# Words of the longest template, to the end of the BTH: an even number, since of a pair of words
+# each has one of the two flags beside it.
+_TEMPLATE_WORDS = max(WordPlaces(*variant).end for variant in VARIANTS)
+#: Words of the longest headers: 7 behind the BTH.
+HEADER_WORDS = _TEMPLATE_WORDS + 7
 
 
 class AddressLayout(data.StructLayout):
-    """Where the answers of a queue pair go.
+    """Where the packets of a queue pair, or some datagrams, go.
 
     Fields
     ------
@@ -69,6 +76,13 @@ class AddressLayout(data.StructLayout):
         )
 
 
+class AddressWriteLayout(data.StructLayout):
+    """What is written to a row of addresses: ``row`` to ``index``, of ``rows``."""
+
+    def __init__(self, rows: int):
+        super().__init__({"index": range(rows), "row": AddressLayout()})
+
+
 class IdentityLayout(data.StructLayout):
     """Own addresses: ``mac``, ``ipv4`` and ``ipv6``."""
 
@@ -84,17 +98,17 @@ def _turned(value: Value) -> Value:
     return Cat(value[8:16], value[:8])
 
 
-class AnswerTemplates(wiring.Component):
-    """Hold the headers of each queue pair's answers, lengths and sequence numbers left 0.
+class FrameTemplates(wiring.Component):
+    """Hold the headers of frames for each row of addresses, lengths and sequence numbers left 0.
 
     A template is the first words of a frame with two bytes in front (see
     :class:`UnsealedLayout`), cut into beats. The two bytes in front are the sum of the IPv4
     header's words and of its own length, not complemented: with the UDP length it makes the
     checksum. A cycle makes two bytes, so that a row of addresses passes a narrow multiplexer and an
-    adder of 16 bits.
+    adder of 16 bits. Behind the BTH are zeros, as far as the longest headers' beats reach.
 
-    A write takes :attr:`write_cycles` cycles. Answers of a queue pair that are built meanwhile have
-    a mix of old and new addresses; so a driver writes before it lets a queue pair work.
+    A write takes :attr:`write_cycles` cycles. Frames that are built meanwhile have a mix of old and
+    new addresses; so a driver writes before it lets a queue pair work.
 
     Latency of a read is 1 cycle. Throughput is 1 read per cycle.
 
@@ -104,26 +118,28 @@ class AnswerTemplates(wiring.Component):
     Parameters
     ----------
     config : RoceConfig
+    rows : int
+        Rows of addresses, a power of two.
 
     Attributes
     ----------
-    words, rows : int
-        Words of a beat that are here; rows of the memory that a queue pair has.
+    words, beats : int
+        Words of a beat that are here; beats that each row has.
     write_cycles : int
         Cycles of a write, the one in which it is accepted included.
 
     Members
     -------
-    addresses : In(stream.Signature({queue_pair, row: AddressLayout()}))
+    addresses : In(stream.Signature(AddressWriteLayout(rows)))
         What to write. ``addresses.ready`` depends on registers only.
     identity : In(IdentityLayout())
         Own addresses, taken while a row is written.
-    read_en, read_address : In(1), In(range(rows * queue_pairs))
-        What to read: the beat's number in the low bits, the queue pair above it.
+    read_en, read_address : In(1), In(range(beats * rows))
+        What to read: the beat's number in the low bits, the row of addresses above it.
     row : Out(32 * words)
         What the last read found.
     has_vlan, v6 : Out(1)
-        Of that queue pair's frames.
+        Of that row's frames.
     """
 
     addresses: stream.Interface
@@ -134,20 +150,19 @@ class AnswerTemplates(wiring.Component):
     has_vlan: Signal
     v6: Signal
 
-    def __init__(self, *, config: RoceConfig):
+    def __init__(self, *, config: RoceConfig, rows: int):
         self.config = config
         beat_words = config.data_bytes // 4
+        # Where all headers are in one beat, what is behind the BTH is not here.
         self.words = min(beat_words, _TEMPLATE_WORDS)
-        self.rows = 1 << (-(-_TEMPLATE_WORDS // beat_words) - 1).bit_length()
-        self.write_cycles = 2 * _TEMPLATE_WORDS + 1
-        self.depth = self.rows << config.bits("queue_pairs")
-        write = data.StructLayout(
-            {"queue_pair": config.bits("queue_pairs"), "row": AddressLayout()}
-        )
-        self.row_bits = self.rows.bit_length() - 1
+        self.beats = 1 << (-(-HEADER_WORDS // beat_words) - 1).bit_length()
+        self.beat_bits = self.beats.bit_length() - 1
+        self.total_words = self.words * self.beats
+        self.write_cycles = 2 * self.total_words + 1
+        self.depth = self.beats * rows
         super().__init__(
             {
-                "addresses": In(stream.Signature(write)),
+                "addresses": In(stream.Signature(AddressWriteLayout(rows))),
                 "identity": In(IdentityLayout()),
                 "read_en": In(1),
                 "read_address": In(range(self.depth)),
@@ -181,7 +196,7 @@ class AnswerTemplates(wiring.Component):
         # The halves of words, in the order in which they are made: the first one of all, where the
         # sum goes, and its neighbour last, since the sum is known last.
         program, starts = self._program(row)
-        last_place = 2 * _TEMPLATE_WORDS - 1
+        last_place = 2 * self.total_words - 1
         # One bit for each step: no multiplexer is cheaper than one that is told so.
         step = Signal(len(program), init=1)
         place = Signal(range(last_place + 1), init=2)
@@ -238,7 +253,7 @@ class AnswerTemplates(wiring.Component):
         m.d.comb += [
             self.addresses.ready.eq(half_valid & (half_place == 1)),
             memory.write_address.eq(
-                Cat(number[lane_bits:][: self.row_bits], self.addresses.p.queue_pair)
+                Cat(number[lane_bits:][: self.beat_bits], self.addresses.p.index)
             ),
             memory.write_lanes.eq(Mux(half_valid & half_place[0], 1 << number[:lane_bits], 0)),
             memory.write_data.eq(
