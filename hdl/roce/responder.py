@@ -7,29 +7,14 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.dma import MemoryReadSignature, MemoryWriteSignature
 from hdl.pipeline import DescribedLayout
-from hdl.stream import PacketSignature, SkidBuffer
+from hdl.stream import PacketSignature
 
-from .answer_builder import AnswerBuilder
-from .answer_scheduler import AnswerScheduler
-from .atomic_unit import AtomicUnit
-from .completion_queues import QueueCommandLayout, QueueSetupLayout
 from .config import RoceConfig
-from .context import ContextLayout
+from .frame_builder import FrameBuilder
 from .frame_templates import AddressLayout, IdentityLayout
 from .intake import Intake
-from .key_check import KeyLayout
-from .layouts import EventKind, FailureLayout
-from .merge import Merge
-from .mover import Mover, ScatterRowLayout
-from .one_row import OneRow
-from .protocol import Protocol
-from .read_engine import ReadEngine
-from .receive_queues import LimitLayout, PostLayout
-from .task import AsyncEventLayout
-from .translator import KeyStateLayout, PageLayout, Translator
-from .writer import Writer
+from .responder_core import ResponderCore, connect_driver, driver_members
 
 __all__ = ["Responder"]
 
@@ -48,7 +33,7 @@ class Responder(wiring.Component):
     | Mover, Writer | payload to memory, completions behind it; then what is to be answered |
     | AnswerScheduler | one answer slot and a ring of jobs for each queue pair, in turns |
     | ReadEngine, AtomicUnit | what is answered with data |
-    | AnswerBuilder | headers, ICRC |
+    | AnswerChoice, FrameBuilder | whose turn it is; headers, ICRC |
 
     A packet every 2 cycles, of one queue pair every 4; a beat every cycle. With narrow beats, of
     which the shortest packet has 8, a packet every 8 cycles, of those of one queue pair that take a
@@ -103,155 +88,39 @@ class Responder(wiring.Component):
         self.config = config = RoceConfig.of(config)
         size = config.data_bytes
         self.intake = Intake(config=config, header_count=header_count, slots=slots)
-        self.protocol = Protocol(config=config)
-        self.translator = Translator(config=config)
-        self.mover = Mover(config=config)
-        self.writer = Writer(config=config)
-        self.scheduler = AnswerScheduler(config=config)
-        self.read_engine = ReadEngine(config=config)
-        self.atomic_unit = AtomicUnit(config=config)
-        self.builder = AnswerBuilder(config=config)
-        queue_pair = config.bits("queue_pairs")
-
-        def row(name: str, layout: Any, index: str = "queue_pair", bits: int = queue_pair) -> Any:
-            return In(stream.Signature(data.StructLayout({index: bits, name: layout})))
-
+        self.core = ResponderCore(config=config, has_requester=False)
+        self.builder = FrameBuilder(config=config, rows=config.queue_pairs)
+        address = data.StructLayout(
+            {"queue_pair": config.bits("queue_pairs"), "row": AddressLayout()}
+        )
         super().__init__(
             {
                 "i": In(stream.Signature(DescribedLayout(size, header_count, slots))),
                 "o": Out(PacketSignature(size)),
-                "writes": Out(MemoryWriteSignature(size)),
-                "reads": Out(MemoryReadSignature(size)),
-                "atomic_writes": Out(MemoryWriteSignature(size)),
-                "atomic_reads": Out(MemoryReadSignature(size)),
-                "contexts": row("row", ContextLayout(config)),
-                "keys": row("row", KeyLayout(config), "key", config.bits("regions")),
-                "key_states": In(stream.Signature(KeyStateLayout(config))),
-                "pages": In(stream.Signature(PageLayout(config))),
-                "scatter_rows": In(stream.Signature(ScatterRowLayout(config))),
-                "receives": In(stream.Signature(PostLayout(config))),
-                "receive_limits": In(stream.Signature(LimitLayout(config))),
-                "addresses": row("row", AddressLayout()),
-                "queue_setups": In(stream.Signature(QueueSetupLayout(config))),
-                "queue_commands": In(stream.Signature(QueueCommandLayout(config))),
+                "addresses": In(stream.Signature(address)),
                 "identity": In(IdentityLayout()),
-                "tick": In(1),
-                "cnp_interval": In(16),
-                "interrupts": Out(stream.Signature(self.writer.interrupts.p.shape())),
-                "async_events": Out(stream.Signature(AsyncEventLayout())),
-                "queue_errors": Out(stream.Signature(config.bits("completion_queues"))),
-                "congested": Out(stream.Signature(queue_pair)),
-                "receive_refused": Out(1),
+                **driver_members(config),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
         own: Any = self
         m.submodules.intake = intake = self.intake
-        m.submodules.protocol = protocol = self.protocol
-        m.submodules.translator = translator = self.translator
-        m.submodules.mover = mover = self.mover
-        m.submodules.writer = writer = self.writer
-        m.submodules.scheduler = scheduler = self.scheduler
-        m.submodules.read_engine = read_engine = self.read_engine
-        m.submodules.atomic_unit = atomic_unit = self.atomic_unit
+        m.submodules.core = core = self.core
         m.submodules.builder = builder = self.builder
-        m.submodules.failures = failures = Merge(shape=FailureLayout(config), input_count=3)
-        m.submodules.lost = lost = Merge(shape=FailureLayout(config), input_count=2)
-
-        def link(source, sink):
-            wiring.connect(m, source, sink)
-
-        def behind(name: str, source: Any) -> Any:
-            """``source``, with narrow beats behind a register."""
-            if not config.is_narrow:
-                return source
-            m.submodules[name] = row = OneRow(shape=source.payload.shape())
-            link(source, row.i)
-            return row.o
-
-        # Packets in, to memory.
-        link(wiring.flipped(own.i), intake.i)
-        link(intake.requests, protocol.requests)
-        link(intake.packets, mover.packets)
-        link(protocol.actions, mover.actions)
-        link(mover.orders, writer.orders)
-        data = mover.data
-        if config.is_narrow:
-            m.submodules.data = skid = SkidBuffer(data_bytes=config.data_bytes)
-            link(data, skid.i)
-            data = skid.o
-        link(data, writer.data)
-        link(writer.writes, wiring.flipped(own.writes))
-        link(writer.interrupts, wiring.flipped(own.interrupts))
-
-        # Answers.
-        link(writer.events, scheduler.events)
-        link(scheduler.reads, read_engine.segments)
-        link(scheduler.atomics, atomic_unit.jobs)
-        link(read_engine.reads, wiring.flipped(own.reads))
-        link(read_engine.answers, builder.reads)
-        link(read_engine.data, builder.data)
-        link(atomic_unit.reads, wiring.flipped(own.atomic_reads))
-        link(atomic_unit.writes, wiring.flipped(own.atomic_writes))
-        link(scheduler.prompt, builder.prompt[0])
-        link(behind("atomic_answer", atomic_unit.answers), builder.prompt[1])
-        link(builder.o, wiring.flipped(own.o))
-
-        # Places.
-        link(mover.translate, translator.clients[0])
-        link(read_engine.translate, translator.clients[1])
-        place, client = atomic_unit.translate, translator.clients[2]
-        link(behind("atomic_place", place.request), client.request)
-        m.d.comb += place.response.eq(client.response)
-
-        # Failures. Who could not read has answered with a NAK; nothing else of it is to leave.
-        link(read_engine.failures, lost.i[0])
-        link(behind("atomic_failure", atomic_unit.failures), lost.i[1])
-        for number, port in enumerate((mover.failures, writer.failures, lost.o)):
-            link(port, failures.i[number])
-        link(failures.o, protocol.failures)
-
-        events = writer.events
+        wiring.connect(m, wiring.flipped(own.i), intake.i)
+        wiring.connect(m, intake.requests, core.requests)
+        wiring.connect(m, intake.packets, core.packets)
+        wiring.connect(m, core.frames, builder.i)
+        wiring.connect(m, core.data, builder.data)
+        wiring.connect(m, builder.o, wiring.flipped(own.o))
+        connect_driver(m, own, core, besides=set())
         m.d.comb += [
-            scheduler.sent.eq(read_engine.sent),
-            scheduler.drop.valid.eq(lost.o.valid & lost.o.ready),
-            scheduler.drop.queue_pair.eq(lost.o.p.queue_pair),
-            scheduler.atomic_done.eq(atomic_unit.done),
-            scheduler.job.eq(protocol.job),
-            protocol.head.eq(scheduler.head),
-            mover.failed.eq(writer.failed),
-            writer.claim.eq(atomic_unit.claim),
-            atomic_unit.claimed.eq(writer.claimed),
-            atomic_unit.forget.valid.eq(
-                events.valid & events.ready & (events.p.kind == EventKind.RESET)
-            ),
-            atomic_unit.forget.queue_pair.eq(events.p.queue_pair),
-        ]
-
-        # The driver's side.
-        for name, port in (
-            ("contexts", protocol.contexts),
-            ("keys", protocol.keys),
-            ("receives", protocol.receives),
-            ("receive_limits", protocol.limits),
-            ("key_states", translator.key_states),
-            ("pages", translator.pages),
-            ("scatter_rows", mover.scatter_rows),
-            ("addresses", builder.addresses),
-            ("queue_setups", writer.queue_setups),
-            ("queue_commands", writer.queue_commands),
-        ):
-            link(wiring.flipped(getattr(own, name)), port)
-        link(protocol.async_events, wiring.flipped(own.async_events))
-        link(protocol.congested, wiring.flipped(own.congested))
-        link(writer.queue_errors, wiring.flipped(own.queue_errors))
-        m.d.comb += [
+            builder.addresses.valid.eq(own.addresses.valid),
+            builder.addresses.p.index.eq(own.addresses.p.queue_pair),
+            builder.addresses.p.row.eq(own.addresses.p.row),
+            own.addresses.ready.eq(builder.addresses.ready),
             builder.identity.eq(own.identity),
-            protocol.tick.eq(own.tick),
-            protocol.cnp_interval.eq(own.cnp_interval),
-            own.receive_refused.eq(protocol.receive_refused),
         ]
         return m
