@@ -34,6 +34,7 @@ from .send_layouts import (
     SentLayout,
 )
 from .state_table import StateTable
+from .turns import has_room_for, later
 
 __all__ = ["ReplyProtocol"]
 
@@ -218,8 +219,8 @@ class ReplyProtocol(wiring.Component):
         self._keep_places(m, ~phase, task_0.queue_pair, Cat(states.row.reads[:-1], task.queue_pair))
 
         # 7, or 9: the state is written.
-        writes = self._later(m, at_2, verdict.latency)
-        done: Any = self._later(m, task, verdict.latency)
+        writes = later(m, at_2, verdict.latency)
+        done: Any = later(m, task, verdict.latency)
         is_set_up = Signal()
         o: Any = verdict.o
         row: Any = Signal(ReplyRowLayout(config))
@@ -278,7 +279,7 @@ class ReplyProtocol(wiring.Component):
             m.d.sync += [self.set_up.valid.eq(1), self.set_up.payload.eq(self.state.queue_pair)]
         self._act(m, actions.i, writes, done, o)
         room = [
-            self._room(m, name, queue, states.turn, valid & ~queue.i.valid)
+            has_room_for(m, name, queue, states.turn, valid & ~queue.i.valid)
             for name, queue in (("actions", actions), ("kicks", kicks))
         ]
         m.d.comb += has_room.eq(room[0] & room[1])
@@ -381,14 +382,6 @@ class ReplyProtocol(wiring.Component):
                 table.write_data.eq(count_ram.read_data + 1),
             ]
 
-    def _later(self, m: Module, value: Any, cycles: int) -> Any:
-        """``value``, so many cycles later."""
-        for _ in range(cycles):
-            later = Signal(value.shape())
-            m.d.sync += later.eq(value)
-            value = later
-        return value
-
     def _act(self, m: Module, o: stream.Interface, writes: Value, task: Any, verdict: Any) -> None:
         """Say what becomes of a response's payload."""
         action: Any = Signal(ActionLayout(self.config), reset_less=True)
@@ -405,12 +398,3 @@ class ReplyProtocol(wiring.Component):
             action.swapped.eq(verdict.stores & verdict.swaps),
         ]
         m.d.comb += [o.valid.eq(valid), o.payload.eq(action)]
-
-    def _room(self, m: Module, name: str, queue: Queue, turn: Value, unused: Value) -> Value:
-        """Whether there is room in ``queue`` for what a turn may bring, counted as turns begin."""
-        room = Signal(range(queue.capacity + 1), init=queue.capacity, name=f"{name}_room")
-        has_room = Signal(init=1, name=f"{name}_has_room")
-        left = queue.o.valid & queue.o.ready
-        # Turns are 2 cycles apart: so this may come a cycle late.
-        m.d.sync += [room.eq(room + left + unused - turn), has_room.eq(room != 0)]
-        return has_room

@@ -275,7 +275,7 @@ def _tasks(bed: Bed, count: int) -> None:
 @cocotb.test(timeout_time=40, timeout_unit="ms")
 @cocotb.parametrize(pause=[0.0, 0.4], stall=[0.0, 0.7])
 async def each_task_does_what_the_reference_does(dut, pause, stall):
-    """Replies, good, stale and forged, times, events and failures, of few queue pairs."""
+    """Mix replies, good, stale and forged, times, events and failures, of few queue pairs."""
     bed = Bed(dut, pause=pause, stall=stall)
     await bed.begin()
     for turn in range(ROUNDS):

@@ -101,7 +101,7 @@ class Reference:
         return True
 
     def sent(self, psn: int) -> bool:
-        """A packet of an unreliable service has left."""
+        """Take note that a packet of an unreliable service has left."""
         if not self.is_alive or self.is_rc:
             return False
         self._move(self.oldest + (psn + 1 - self.oldest) % PSNS)
@@ -109,7 +109,7 @@ class Reference:
         return True
 
     def local(self) -> bool:
-        """A local operation is done."""
+        """Take note that a local operation is done."""
         self.locals += self.is_alive
         return self.is_alive
 
