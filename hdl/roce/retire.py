@@ -82,8 +82,8 @@ class Retire(wiring.Component):
     (``source_queue_pair``), its bytes if it is a success.
 
     Latency from a kick to ``retired`` is 10 cycles, with narrow beats 12, and 3 more to an action
-    or 2 to a kick. Throughput is a turn every 2 cycles, of one queue pair every 6, with narrow
-    beats every 8.
+    or 2 to a kick. Throughput is a turn every 2 cycles, of one queue pair every 8, with narrow
+    beats every 10.
 
     Specification: docs/roce-requester.md; IBTA Architecture Specification volume 1, 10.8.5, 11.4.2.
 
@@ -345,14 +345,11 @@ class Retire(wiring.Component):
 
         # 6, or 8: it is told.
         action: Any = Signal(ActionLayout(config), reset_less=True)
-        told: Any = Signal(
-            data.StructLayout({"turn": 1, "ends": 1, "goes_on": 1, "completes": 1, "sets_up": 1})
-        )
+        told: Any = Signal(data.StructLayout({"turn": 1, "ends": 1, "completes": 1, "sets_up": 1}))
         completion = action.completion
         m.d.sync += [
             told.turn.eq(at.valid),
             told.ends.eq(decided.ends),
-            told.goes_on.eq(decided.goes_on),
             told.completes.eq(decided.completes),
             told.sets_up.eq(at.valid & at.sets_up),
             self.retired.valid.eq(writes),
@@ -379,8 +376,9 @@ class Retire(wiring.Component):
             actions.i.payload.eq(action),
             kicks.i.valid.eq(told.ends),
             kicks.i.payload.eq(pair),
-            ring.again.valid.eq(told.goes_on),
-            ring.again.queue_pair.eq(pair),
+            # Its next turn waits for the row, so this need not.
+            ring.again.valid.eq(decided.goes_on),
+            ring.again.queue_pair.eq(at.queue_pair),
         ]
         room = [
             has_room_for(m, name, queue, rows.turn, told.turn & ~queue.i.valid)
