@@ -282,6 +282,8 @@ class ActionLayout(data.StructLayout):
         Take ``place.key`` out of the key table first.
     revive : 1 bit
         The queue pair is set up anew: forget that it failed.
+    swapped : 1 bit
+        WRITE: its bytes, 8 of them, go in reverse order.
     completion : CompletionLayout(config)
     event : EventLayout(config)
     """
@@ -302,6 +304,7 @@ class ActionLayout(data.StructLayout):
                 "ip_offset": OFFSET_BITS,
                 "invalidate": 1,
                 "revive": 1,
+                "swapped": 1,
                 "completion": CompletionLayout(config),
                 "event": EventLayout(config),
             }

@@ -1,0 +1,387 @@
+"""Ends work requests, in order."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.memory import SimpleDualPortRam
+from hdl.stream import Queue
+
+from .config import RoceConfig
+from .kick_ring import KickRing
+from .layouts import ActionLayout, CompletionStatus, StrobeLayout
+from .send_copy import SendCopy
+from .send_layouts import (
+    OutstandingLayout,
+    OutstandingWriteLayout,
+    PositionLayout,
+    ReplyStateLayout,
+    RetiredLayout,
+    SendContextLayout,
+    SendStateStrobe,
+)
+from .state_table import StateTable
+from .turns import has_room_for, later
+
+__all__ = ["Retire"]
+
+# Actions and kicks that wait: those on their way (4), and the time that it takes to see them.
+_WAITING = 16
+
+
+class _RowLayout(data.StructLayout):
+    """State of a queue pair.
+
+    Fields
+    ------
+    position : PositionLayout(config)
+        Where the oldest work request begins that has not ended.
+    locals : 4 bits
+        Local operations that have ended.
+    flushes : 1 bit
+        A work request has got the status of the failure: all behind it are flushed.
+    number, completion_queue : 24, config.bits("completion_queues") bits
+        Of the context.
+    """
+
+    def __init__(self, config: RoceConfig):
+        super().__init__(
+            {
+                "position": PositionLayout(config),
+                "locals": 4,
+                "flushes": 1,
+                "number": 24,
+                "completion_queue": config.bits("completion_queues"),
+            }
+        )
+
+
+class Retire(wiring.Component):
+    """Complete work requests in order, as replies and events end them.
+
+    Who is kicked is in a ring once (:class:`KickRing`), and has a turn in which its oldest work
+    request is looked at. If that ends, and there is another one, it is kicked again:
+
+    ==== ======================================================================================
+    0    address of its row, and of what is known of sending and replies
+    2    all of that in registers; address of the work request
+    3    PSNs are compared; with narrow beats 4
+    4    decision; with narrow beats 5 and 6
+    5    the row is written; with narrow beats 7
+    6    its position is told, and an action and a kick are given; with narrow beats 8
+    ==== ======================================================================================
+
+    A work request ends when ``oldest`` has passed its last PSN, a local one when ``locals`` says
+    so. While the queue pair is in error, the first one that has not ended so gets the status of the
+    failure, and all behind it are flushed; local ones have not ended then. A completion is given if
+    it is signalled, or fails; ``retired`` has been told before.
+
+    What a completion has: its queue pair's number, its first slot (``value``), its kind
+    (``source_queue_pair``), its bytes if it is a success.
+
+    Latency from a kick to ``retired`` is 10 cycles, with narrow beats 12, and 3 more to an action
+    or 2 to a kick. Throughput is a turn every 2 cycles, of one queue pair every 8, with narrow
+    beats every 10.
+
+    Specification: docs/roce-requester.md; IBTA Architecture Specification volume 1, 10.8.5, 11.4.2.
+
+    Parameters
+    ----------
+    config : RoceConfig
+
+    Members
+    -------
+    outstanding : In(OutstandingWriteLayout(config))
+        Strobe, before ``send_state`` tells of it.
+    send_state : In(SendStateStrobe(config))
+        As :class:`SendCopy` has it.
+    state : In(ReplyStateLayout(config))
+        Strobe; before the kick for it.
+    kicks : In(stream.Signature(config.bits("queue_pairs")))
+        Queue pairs of which something may have ended, any number of times. ``ready`` waits for no
+        output.
+    set_up : In(stream.Signature(config.bits("queue_pairs")))
+        Begin anew. No other one before ``done``.
+    context : In(SendContextLayout(config))
+        That of ``set_up``; it stays until ``done``.
+    done : Out(StrobeLayout(config))
+        Strobe, registered: ``set_up`` is through.
+    retired : Out(RetiredLayout(config))
+        Strobe, registered.
+    actions : Out(stream.Signature(ActionLayout(config)))
+        Completions, without packets. Registered.
+    kicks_out : Out(stream.Signature(config.bits("queue_pairs")))
+        Queue pairs whose position moved. Registered.
+    """
+
+    outstanding: Any
+    send_state: Any
+    state: Any
+    kicks: stream.Interface
+    set_up: stream.Interface
+    context: Any
+    done: Any
+    retired: Any
+    actions: stream.Interface
+    kicks_out: stream.Interface
+
+    def __init__(self, *, config: RoceConfig):
+        self.config = config
+        pair = config.bits("queue_pairs")
+        super().__init__(
+            {
+                "outstanding": In(OutstandingWriteLayout(config)),
+                "send_state": In(SendStateStrobe(config)),
+                "state": In(ReplyStateLayout(config)),
+                "kicks": In(stream.Signature(pair)),
+                "set_up": In(stream.Signature(pair)),
+                "context": In(SendContextLayout(config)),
+                "done": Out(StrobeLayout(config)),
+                "retired": Out(RetiredLayout(config)),
+                "actions": Out(stream.Signature(ActionLayout(config))),
+                "kicks_out": Out(stream.Signature(pair)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        pair = unsigned(config.bits("queue_pairs"))
+        write_cycles = 7 if config.is_narrow else 5
+        m.submodules.rows = rows = StateTable(
+            shape=_RowLayout(config),
+            depth=config.queue_pairs,
+            write_cycles=write_cycles,
+            late_cycles=write_cycles + 1,  # nobody is late
+        )
+        m.submodules.ring = ring = KickRing(config=config)
+        m.submodules.actions_queue = actions = Queue(
+            shape=ActionLayout(config), depth=_WAITING, block=True, counted=True
+        )
+        m.submodules.kicks_queue = kicks = Queue(
+            shape=pair, depth=_WAITING, shallow=True, counted=True
+        )
+        wiring.connect(m, wiring.flipped(self.kicks), ring.kicks)
+        wiring.connect(m, actions.o, wiring.flipped(self.actions))
+        wiring.connect(m, kicks.o, wiring.flipped(self.kicks_out))
+
+        clearing = Signal(init=1)
+        cleared = Signal(range(config.queue_pairs))
+        with m.If(clearing):
+            m.d.sync += [cleared.eq(cleared + 1), clearing.eq(cleared != config.queue_pairs - 1)]
+        m.d.comb += [rows.clear.eq(clearing), rows.cleared.eq(cleared)]
+
+        # 0: whose turn it is; a set-up goes first.
+        sets_up = Signal()
+        is_setting_up = Signal()  # it has had its turn
+        has_room = Signal()
+        index = Signal(pair)
+        m.d.comb += [
+            sets_up.eq(self.set_up.valid & ~is_setting_up),
+            index.eq(Mux(sets_up, self.set_up.payload, ring.queue_pair)),
+            rows.wants.eq((sets_up | ring.wants) & has_room),
+            rows.index.eq(index),
+            ring.turn.eq(rows.turn & ~sets_up),
+            self.set_up.ready.eq(self.done.valid),
+        ]
+        with m.If(self.done.valid):
+            m.d.sync += is_setting_up.eq(0)
+        with m.Elif(rows.turn & sets_up):
+            m.d.sync += is_setting_up.eq(1)
+
+        # 1 to 3: what is known of it.
+        phase = Signal()  # in step with that of the table
+        m.d.sync += phase.eq(~phase)
+        turn_1: Any = Signal(data.StructLayout({"valid": 1, "queue_pair": pair, "sets_up": 1}))
+        turn_2: Any = Signal(turn_1.shape())
+        m.d.sync += [turn_1.eq(Cat(rows.turn, index, sets_up)), turn_2.eq(turn_1)]
+        m.submodules.copies = copies = SendCopy(config=config)
+        m.submodules.states = states = SimpleDualPortRam(
+            shape=ReplyStateLayout(config),
+            depth=config.queue_pairs,
+            lane_count=1,
+            latency=2,
+            bypass=True,
+        )
+        for table in (copies, states):
+            m.d.comb += [table.read_en.eq(~phase), table.read_address.eq(index)]
+        m.submodules.outstanding_ram = ram = SimpleDualPortRam(
+            shape=OutstandingLayout(config),
+            depth=config.queue_pairs * config.send_requests,
+            lane_count=1,
+            latency=2 if config.is_narrow else 1,
+            bypass=False,
+        )
+        row: Any = rows.row
+        m.d.comb += [
+            copies.send_state.eq(self.send_state),
+            copies.set_up.valid.eq(turn_2.valid & turn_2.sets_up),
+            copies.set_up.queue_pair.eq(turn_2.queue_pair),
+            copies.set_up.psn.eq(self.context.psn),
+            states.write_lanes.eq(self.state.valid),
+            states.write_address.eq(self.state.queue_pair),
+            states.write_data.eq(self.state),
+            ram.write_lanes.eq(self.outstanding.valid),
+            ram.write_address.eq(Cat(self.outstanding.sequence, self.outstanding.queue_pair)),
+            ram.write_data.eq(self.outstanding.row),
+            ram.read_en.eq(~phase),
+            ram.read_address.eq(Cat(row.position.sequence[:-1], turn_2.queue_pair)),
+        ]
+
+        # 3, or 4: is there a work request, and has it ended?
+        turn: Any = later(m, turn_2, ram.latency)
+        kept, tail, replies = row, copies.read_data.tail, states.read_data
+        if config.is_narrow:
+            # They stay for two cycles, as `row` does.
+            kept, tail, replies = (later(m, value, 1) for value in (row, tail, replies))
+        entry: Any = ram.read_data
+        ahead = (replies.oldest - entry.end.psn)[:24]
+        verdict: Any = Signal(
+            data.StructLayout(
+                {
+                    "row": _RowLayout(config),
+                    "entry": OutstandingLayout(config),
+                    "is_there": 1,
+                    "is_past": 1,
+                    "is_done": 1,
+                    "is_last": 1,
+                    "failed": 1,
+                    "status": CompletionStatus,
+                }
+            ),
+            reset_less=True,
+        )
+        m.d.sync += [
+            verdict.row.eq(kept),
+            verdict.entry.eq(entry),
+            verdict.is_there.eq(kept.position.sequence != tail),
+            verdict.is_past.eq(~ahead[-1]),
+            verdict.is_done.eq(kept.locals != replies.locals),
+            verdict.is_last.eq(entry.end.sequence == tail),
+            verdict.failed.eq(replies.failed),
+            verdict.status.eq(replies.status),
+        ]
+        self._end(m, later(m, turn, 1), verdict, has_room)
+        return m
+
+    def _end(self, m: Module, turn: Any, verdict: Any, has_room: Signal) -> None:
+        """End the work request, or set the queue pair up."""
+        config = self.config
+        blocks: Any = m.submodules
+        rows, ring = blocks.rows, blocks.ring
+        actions, kicks = blocks.actions_queue, blocks.kicks_queue
+        entry, before = verdict.entry, verdict.row
+        context = self.context
+
+        # 4, or 5: the decision.
+        fails = Signal()
+        ends = Signal()
+        status = Signal(CompletionStatus)
+        succeeds = Mux(
+            entry.is_local,
+            verdict.is_done & ~verdict.failed,
+            verdict.is_past & ~before.flushes,
+        )
+        m.d.comb += [
+            fails.eq(verdict.failed & ~succeeds),
+            ends.eq(turn.valid & ~turn.sets_up & verdict.is_there & (succeeds | verdict.failed)),
+        ]
+        with m.If(before.flushes):
+            m.d.comb += status.eq(CompletionStatus.FLUSHED)
+        with m.Elif(fails):
+            m.d.comb += status.eq(verdict.status)
+        decided: Any = Signal(
+            data.StructLayout(
+                {
+                    "turn": turn.shape(),
+                    "row": _RowLayout(config),
+                    "entry": OutstandingLayout(config),
+                    "ends": 1,
+                    "goes_on": 1,
+                    "completes": 1,
+                    "counts": 1,
+                    "fails": 1,
+                    "status": CompletionStatus,
+                }
+            )
+        )
+        m.d.sync += [
+            decided.turn.eq(turn),
+            decided.row.eq(before),
+            decided.entry.eq(entry),
+            decided.ends.eq(ends),
+            decided.goes_on.eq(ends & ~verdict.is_last),
+            decided.completes.eq(ends & (entry.signalled | fails)),
+            decided.counts.eq(entry.is_local & ~fails),
+            decided.fails.eq(fails),
+            decided.status.eq(status),
+        ]
+        if config.is_narrow:
+            decided = later(m, decided, 1)
+
+        # 5, or 7: the row.
+        row: Any = Signal(_RowLayout(config))
+        at, entry = decided.turn, decided.entry
+        writes = Signal()
+        m.d.comb += [
+            row.eq(decided.row),
+            row.position.eq(entry.end),
+            row.locals.eq(decided.row.locals + decided.counts),
+            row.flushes.eq(decided.row.flushes | decided.fails),
+            writes.eq(decided.ends | (at.valid & at.sets_up)),
+            rows.write.eq(writes),
+            rows.write_index.eq(at.queue_pair),
+            rows.write_row.eq(row),
+        ]
+        with m.If(at.sets_up):
+            m.d.comb += [
+                row.eq(0),
+                row.position.psn.eq(context.psn),
+                row.number.eq(context.number),
+                row.completion_queue.eq(context.completion_queue),
+            ]
+
+        # 6, or 8: it is told.
+        action: Any = Signal(ActionLayout(config), reset_less=True)
+        told: Any = Signal(data.StructLayout({"turn": 1, "ends": 1, "completes": 1, "sets_up": 1}))
+        completion = action.completion
+        m.d.sync += [
+            told.turn.eq(at.valid),
+            told.ends.eq(decided.ends),
+            told.completes.eq(decided.completes),
+            told.sets_up.eq(at.valid & at.sets_up),
+            self.retired.valid.eq(writes),
+            self.retired.queue_pair.eq(at.queue_pair),
+            self.retired.position.eq(row.position),
+            action.eq(0),
+            action.queue_pair.eq(at.queue_pair),
+            completion.valid.eq(1),
+            completion.is_send.eq(1),
+            completion.queue.eq(row.completion_queue),
+            completion.queue_pair.eq(row.number),
+            completion.status.eq(decided.status),
+            completion.byte_length.eq(
+                Mux(decided.status == CompletionStatus.SUCCESS, entry.length, 0)
+            ),
+            completion.value.eq(entry.slot),
+            completion.source_queue_pair.eq(entry.kind),
+        ]
+        pair = self.retired.queue_pair
+        m.d.comb += [
+            self.done.valid.eq(told.sets_up),
+            self.done.queue_pair.eq(pair),
+            actions.i.valid.eq(told.completes),
+            actions.i.payload.eq(action),
+            kicks.i.valid.eq(told.ends),
+            kicks.i.payload.eq(pair),
+            # Its next turn waits for the row, so this need not.
+            ring.again.valid.eq(decided.goes_on),
+            ring.again.queue_pair.eq(at.queue_pair),
+        ]
+        room = [
+            has_room_for(m, name, queue, rows.turn, told.turn & ~queue.i.valid)
+            for name, queue in (("actions", actions), ("kicks", kicks))
+        ]
+        m.d.comb += has_room.eq(room[0] & room[1])
