@@ -20,7 +20,6 @@ from hdl.headers import (
     IPV6,
     RETH,
     UDP,
-    XRCETH,
     Header,
     IpProtocol,
     Opcode,
@@ -76,7 +75,7 @@ def _with(header: Header) -> list[Opcode]:
     return [
         opcode
         for opcode, headers in _FOLLOWING.items()
-        if header in headers and XRCETH not in headers
+        if header in headers and not opcode.name.startswith("XRC")
     ]
 
 

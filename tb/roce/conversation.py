@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sim.network import Link
 from sim.roce import (
@@ -19,15 +20,28 @@ from sim.roce import (
     Service,
 )
 
-__all__ = ["Card", "Conversation", "converse"]
+__all__ = ["ADDRESSES", "KEY", "REGION", "Card", "Conversation", "converse"]
 
-_KEY = 0x4200
+#: Of the two cards.
+ADDRESSES = [bytes([192, 0, 2, n + 1]) for n in range(2)]
+
+KEY = 0x4200
 _BASE = 1 << 44
 _BYTES = 1 << 34
 _PAGE_BYTES = 1 << 30
 _COUNTER = _BASE  # 8 bytes for each queue pair
 _FREE = _BASE + (1 << 16)
 _RIGHTS = Rights.WRITE | Rights.READ | Rights.ATOMIC | Rights.LOCAL_WRITE | Rights.BIND
+#: What each card lets the other do: everything in 16 GiB.
+REGION = Region(
+    KEY,
+    0,
+    _BASE,
+    _BYTES,
+    _RIGHTS,
+    tuple((0, _BASE + n * _PAGE_BYTES) for n in range(_BYTES // _PAGE_BYTES)),
+    _PAGE_BYTES,
+)
 _SENDS = {SendKind.SEND, SendKind.WRITE}
 
 
@@ -72,8 +86,7 @@ class Card(Engine):
 
     def __init__(self, address: bytes):
         super().__init__(address)
-        pages = tuple((0, _BASE + n * _PAGE_BYTES) for n in range(_BYTES // _PAGE_BYTES))
-        self.keys.add(Region(_KEY, 0, _BASE, _BYTES, _RIGHTS, pages, _PAGE_BYTES))
+        self.keys.add(REGION)
         self._free = _FREE
 
     def place(self, length: int, offset: int) -> int:
@@ -91,13 +104,26 @@ class Conversation:
     seed : int
     services : list of Service
         Of each queue pair.
+    cards : sequence of two cards, optional
+        Who talks; two models.
+    read_pieces : int
+        Most pieces of a READ's list.
     fields : mapping
         Of every :class:`SendQueuePair`, besides.
     """
 
-    def __init__(self, seed: int, services: list[Service], **fields):
+    def __init__(
+        self,
+        seed: int,
+        services: list[Service],
+        *,
+        cards: Sequence[Any] | None = None,
+        read_pieces: int = 16,
+        **fields,
+    ):
         self.random = random.Random(seed)
-        self.cards = [Card(bytes([192, 0, 2, n + 1])) for n in range(2)]
+        self.cards = list(cards) if cards else [Card(ADDRESSES[n]) for n in range(2)]
+        self.read_pieces = read_pieces
         self.services = services
         self.wanted: list[list[_Wanted]] = [[], []]
         self.counts = [[0] * len(services) for _ in range(2)]
@@ -129,13 +155,14 @@ class Conversation:
             return
         data = rng.randbytes(length)
         pieces, rest = [], length
-        while rest and len(pieces) < 15 and rng.random() < 0.5:
+        most = self.read_pieces if kind is SendKind.READ else 16
+        while rest and len(pieces) < most - 1 and rng.random() < 0.5:
             pieces.append(rng.randint(1, rest))
             rest -= pieces[-1]
         pieces += [rest] if rest else []
         spans = [(card.place(size, rng.randrange(64)), size) for size in pieces]
         remote = peer.place(length, rng.randrange(64))
-        gather = tuple((_KEY, place, size) for place, size in spans)
+        gather = tuple((KEY, place, size) for place, size in spans)
         offsets = [sum(pieces[:n]) for n in range(len(pieces))]
         local = [
             (mine, place, data[offset : offset + size])
@@ -156,7 +183,7 @@ class Conversation:
             kind=kind,
             gather=gather,
             remote_address=remote,
-            remote_key=_KEY,
+            remote_key=KEY,
             immediate=immediate,
             signalled=rng.random() < 0.7,
             fence=rng.random() < 0.2,
@@ -180,9 +207,9 @@ class Conversation:
         request = SendRequest(
             identifier=len(self.wanted[mine]),
             kind=SendKind.FETCH_ADD if adds else SendKind.COMPARE_SWAP,
-            gather=((_KEY, place, 8),),
+            gather=((KEY, place, 8),),
             remote_address=_COUNTER + 8 * number,
-            remote_key=_KEY,
+            remote_key=KEY,
             operand=1 if adds else count + 1,
             compare=count,
         )

@@ -1,4 +1,4 @@
-"""The responder behind a parser, as tests use it: frames in."""
+"""Responder and engine behind a parser, as tests use them: frames in."""
 
 from typing import Any
 
@@ -8,10 +8,11 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.pipeline import Parser
 from hdl.roce.config import RoceConfig
+from hdl.roce.engine import Engine
 from hdl.roce.responder import Responder
 from hdl.stream import PacketSignature
 
-__all__ = ["ParsedResponder", "handshakes"]
+__all__ = ["Parsed", "ParsedEngine", "ParsedResponder", "handshakes"]
 
 _HEADERS = 8
 _SLOTS = {"network": 40, "transport": 8, "rdma": 40}
@@ -36,8 +37,8 @@ def handshakes(signature: wiring.Signature) -> dict[str, bool]:
     return found
 
 
-class ParsedResponder(wiring.Component):
-    """A :class:`hdl.roce.responder.Responder` with a parser of the default graph in front.
+class Parsed(wiring.Component):
+    """A responder, or an engine, with a parser of the default graph in front.
 
     Latency is that of both. Throughput is that of both.
 
@@ -45,6 +46,8 @@ class ParsedResponder(wiring.Component):
 
     Parameters
     ----------
+    kind : type
+        Responder or Engine.
     config : RoceConfig
 
     Members
@@ -55,16 +58,16 @@ class ParsedResponder(wiring.Component):
         Bit n: of the n-th stream of :func:`handshakes`, ``valid`` if it leaves, ``ready`` if it
         enters; so that one look in a cycle tells what happens.
     ... :
-        As of the responder.
+        As of the responder, or the engine.
     """
 
     i: stream.Interface
     activity: Signal
 
-    def __init__(self, *, config: RoceConfig):
+    def __init__(self, *, kind: type[Responder] | type[Engine], config: RoceConfig):
         self.parser = Parser(data_bytes=config.data_bytes, header_count=_HEADERS, slots=_SLOTS)
-        self.responder = Responder(config=config, header_count=_HEADERS, slots=_SLOTS)
-        members = dict(self.responder.signature.members.items())
+        self.inner = kind(config=config, header_count=_HEADERS, slots=_SLOTS)
+        members = dict(self.inner.signature.members.items())
         members["i"] = In(PacketSignature(config.data_bytes))
         self.handshakes = handshakes(wiring.Signature(members))
         super().__init__({**members, "activity": Out(len(self.handshakes))})
@@ -73,13 +76,13 @@ class ParsedResponder(wiring.Component):
         """Connect the two."""
         m = Module()
         m.submodules.parser = parser = self.parser
-        m.submodules.responder = responder = self.responder
+        m.submodules.inner = unit = self.inner
         wiring.connect(m, wiring.flipped(self.i), parser.i)
-        wiring.connect(m, parser.o, responder.i)
-        for name, member in responder.signature.members.items():
+        wiring.connect(m, parser.o, unit.i)
+        for name, member in unit.signature.members.items():
             if name == "i":
                 continue
-            mine, inner = getattr(self, name), getattr(responder, name)
+            mine, inner = getattr(self, name), getattr(unit, name)
             if member.is_signature:
                 wiring.connect(m, wiring.flipped(mine), inner)
             elif member.flow == In:
@@ -92,3 +95,17 @@ class ParsedResponder(wiring.Component):
                 port = getattr(port, name)
             m.d.comb += self.activity[number].eq(port.valid if leaves else port.ready)
         return m
+
+
+class ParsedResponder(Parsed):
+    """A :class:`hdl.roce.responder.Responder` behind a parser; see :class:`Parsed`."""
+
+    def __init__(self, *, config: RoceConfig):
+        super().__init__(kind=Responder, config=config)
+
+
+class ParsedEngine(Parsed):
+    """A :class:`hdl.roce.engine.Engine` behind a parser; see :class:`Parsed`."""
+
+    def __init__(self, *, config: RoceConfig):
+        super().__init__(kind=Engine, config=config)

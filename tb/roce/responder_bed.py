@@ -15,7 +15,7 @@ from sim.roce import Memory, RocePacket, parse
 
 from .coalesced import is_job_answer
 from .memory_ports import Beats, Later, ReadPort, WritePort
-from .parsed_responder import ParsedResponder
+from .parsed_responder import Parsed, ParsedResponder
 from .ports import Offer, Packer, Stalls, Taker
 from .responder_driver import DRIVER_PORTS, PATIENCE, Driver
 
@@ -70,6 +70,11 @@ class Bed(Driver):
         Frames that the device itself marked as not to be sent.
     """
 
+    #: What stands in front of the network.
+    component: type[Parsed] = ParsedResponder
+    driver_ports: tuple[str, ...] = DRIVER_PORTS
+    read_ports: tuple[str, ...] = _READS
+
     def __init__(
         self,
         dut: Any,
@@ -82,7 +87,7 @@ class Bed(Driver):
         card_v6: bytes = bytes(16),
     ):
         self.dut = dut
-        component = ParsedResponder(config=config)
+        component: Any = self.component(config=config)
         self._bits = {name: 1 << n for n, name in enumerate(component.handshakes)}
         self._offers: dict[int, Offer] = {}
         self._live: dict[int, Offer] = {}
@@ -90,7 +95,7 @@ class Bed(Driver):
         self._paused: dict[int, Taker] = {}
         ports = {
             name: (self._offer(name, Stalls()), Packer(shape_of(component, name)))
-            for name in DRIVER_PORTS
+            for name in self.driver_ports
         }
         super().__init__(config, ports, Memory(), Later(), queue_shift)
         self.quiet_cycles = (
@@ -112,7 +117,7 @@ class Bed(Driver):
         stalls = stalls or Stalls()
         self.i = self._offer("i", stalls)
         self._take("o", self._take_beat, stalls)
-        self.reads = {name: self._serve_reads(name, stalls, latency) for name in _READS}
+        self.reads = {name: self._serve_reads(name, stalls, latency) for name in self.read_ports}
         self.writes = {name: self._serve_writes(name, stalls, latency) for name in _WRITES}
         events = Packer(shape_of(component, "async_events"))
         self._take("interrupts", self.interrupts.append, stalls)

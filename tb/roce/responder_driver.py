@@ -21,7 +21,15 @@ from sim.roce import (
 from .memory_ports import Later
 from .ports import Offer, Packer
 
-__all__ = ["ARM", "ARM_SOLICITED", "DRIVER_PORTS", "PATIENCE", "REMOTE_OPERATION", "Driver"]
+__all__ = [
+    "ARM",
+    "ARM_SOLICITED",
+    "DRIVER_PORTS",
+    "PATIENCE",
+    "REMOTE_OPERATION",
+    "Driver",
+    "mapped",
+]
 
 #: What a driver tells the device.
 DRIVER_PORTS = (
@@ -48,7 +56,7 @@ _REMOTE_OPERATION_CODE = 5
 PATIENCE = 20_000
 
 
-def _mapped(address: bytes) -> int:
+def mapped(address: bytes) -> int:
     """Make a number of an IP address, an IPv4-mapped one for IPv4."""
     number = int.from_bytes(address, "big")
     return number | 0xFFFF << 32 if len(address) == 4 else number
@@ -136,22 +144,11 @@ class Driver:
                 size_shift=self._queue_shift,
                 vector=queue + 1,
             )
-        v6 = len(queue_pair.peer) == 16
-        self.tell(
-            "addresses",
-            queue_pair=row,
-            row={
-                "destination_mac": 0x0200_0000_0001,
-                "has_vlan": row & 1,
-                "vlan": 0x2000 | row,
-                "v6": v6,
-                "destination_ip": _mapped(queue_pair.peer),
-                "traffic_class": 0x02,
-                "hop_limit": 64,
-                "udp_source": 0xC000 | row,
-                "queue_pair": queue_pair.peer_queue_pair,
-                "p_key": queue_pair.p_key,
-            },
+        self._tell_address(
+            row,
+            peer=queue_pair.peer,
+            queue_pair=queue_pair.peer_queue_pair,
+            p_key=queue_pair.p_key,
         )
         self.tell(
             "contexts",
@@ -165,7 +162,7 @@ class Driver:
                 "q_key": queue_pair.q_key,
                 "domain": queue_pair.domain,
                 "rights": queue_pair.rights.value,
-                "peer": _mapped(queue_pair.peer),
+                "peer": mapped(queue_pair.peer),
                 "receive_queue": self.receive_queue(queue_pair.receives),
                 "completion_queue": queue,
                 "is_shared": queue_pair.receives.is_shared,
@@ -174,6 +171,25 @@ class Driver:
             },
         )
         await self.told()
+
+    #: How the rows of addresses are numbered.
+    address_index = "queue_pair"
+
+    def _tell_address(self, index: int, *, peer: bytes, queue_pair: int, p_key: int) -> None:
+        """Say where frames of a row of addresses go."""
+        fields = {
+            "destination_mac": 0x0200_0000_0001,
+            "has_vlan": index & 1,
+            "vlan": 0x2000 | index,
+            "v6": len(peer) == 16,
+            "destination_ip": mapped(peer),
+            "traffic_class": 0x02,
+            "hop_limit": 64,
+            "udp_source": 0xC000 | index,
+            "queue_pair": queue_pair,
+            "p_key": p_key,
+        }
+        self.tell("addresses", **{self.address_index: index, "row": fields})
 
     async def tear_down(self, number: int) -> None:
         """Put a queue pair into reset."""
@@ -267,8 +283,8 @@ class Driver:
         """Take completions out of memory, and say so."""
         for queue, first in list(self._rings.items()):
             consumer = first
-            while (completion := self._entry(queue, consumer)) is not None:
-                self.completions[queue].append(completion)
+            while (entry := self._entry(queue, consumer)) is not None:
+                self._keep(queue, entry)
                 consumer += 1
             if consumer != first:
                 self._rings[queue] = consumer
@@ -282,25 +298,31 @@ class Driver:
         consumer = self._rings[queue] % (1 << 25)
         self.tell("queue_commands", queue=queue, kind=kind, consumer=consumer)
 
-    def _entry(self, queue: int, number: int) -> Completion | None:
+    def _entry(self, queue: int, number: int) -> bytes | None:
+        """Give an entry of a completion queue, if it has been written."""
         size = 1 << self._queue_shift
         address = queue * _QUEUE_BYTES + number % size * _ENTRY_BYTES
         entry = self.memory.read(_QUEUE_SPACE, address, _ENTRY_BYTES)
-        flags = entry[19]
-        if flags >> 7 != 1 - number // size % 2:
+        if entry[19] >> 7 != 1 - number // size % 2:
             return None
+        count = int.from_bytes(entry[20:24], "little")
+        assert count == number, f"entry {number} of queue {queue} has count {count}"
+        return entry
+
+    def _keep(self, queue: int, entry: bytes) -> None:
+        """Keep what an entry says."""
+        flags = entry[19]
 
         def field(place: int, size: int = 4) -> int:
             return int.from_bytes(entry[place : place + size], "little")
 
-        assert field(20) == number, f"entry {number} of queue {queue} has count {field(20)}"
         handle = field(0)
         identifier = self._handles.pop(handle)
         self._free.append(handle)
         code = entry[15]
         is_refused = code == _REMOTE_OPERATION_CODE
         status = REMOTE_OPERATION if is_refused else CompletionStatus(code)
-        return Completion(
+        completion = Completion(
             queue_pair=field(12, 3),
             identifier=identifier,
             status=status,
@@ -311,6 +333,7 @@ class Driver:
             source_queue_pair=field(16, 3),
             solicited=bool(flags & 8),
         )
+        self.completions[queue].append(completion)
 
     def is_own(self, space: int, address: int) -> bool:
         """Whether memory there is a completion queue."""

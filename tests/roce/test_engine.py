@@ -1,0 +1,30 @@
+# amaranth: UnusedElaboratable=no
+"""Engine: conversations with the golden model over wires with faults."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from tb.roce.parsed_responder import ParsedEngine
+from tb.roce.sizes import small
+from tb.simulate import simulate
+
+
+@pytest.mark.parametrize("data_bytes", [8, 64])
+def test_conversation(data_bytes, run_dir):
+    config = small(
+        data_bytes,
+        regions=128,
+        receive_queues=32,
+        receive_depth=128,
+        receive_requests=1024,
+        send_slots=16,
+    )
+    simulate(
+        ParsedEngine(config=config),
+        name=f"engine_{data_bytes}",
+        testbench="tb.roce.engine_tb",
+        run_dir=run_dir,
+        env={"ROCE_CONFIG": json.dumps(asdict(config))},
+    )
