@@ -41,7 +41,7 @@ class SendCopy(wiring.Component):
     -------
     send_state : In(SendStateStrobe(config))
         Strobe; not in two cycles that follow each other. Of a queue pair that is set up, none
-        comes from the ``set_up`` strobe on until 2 cycles behind it.
+        comes between the last one of before and the ``set_up`` strobe, nor together with it.
     set_up : In({valid, queue_pair, psn})
         Strobe: the queue pair begins at ``psn``. Not in two cycles that follow each other.
     read_en, read_address : In(1), In(config.bits("queue_pairs"))
@@ -92,6 +92,8 @@ class SendCopy(wiring.Component):
                 row.highest.eq(self.send_state.highest),
                 row.tail.eq(self.send_state.tail),
             ]
+            with m.If(self.send_state.queue_pair == fresh.queue_pair):
+                m.d.sync += fresh.valid.eq(0)
         with m.Else():
             m.d.comb += [
                 rows.write_lanes.eq(fresh.valid),

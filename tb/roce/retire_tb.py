@@ -22,6 +22,7 @@ from hdl.roce.send_layouts import (
 
 from ..stream import StreamSink, StreamSource, chance, start
 from .ports import Packer
+from .strobes import Strobes
 
 CONFIG = RoceConfig(**json.loads(os.environ["CONFIG"]))
 STEPS = int(os.environ["STEPS"])
@@ -133,35 +134,15 @@ class _QueuePair:
         )
 
 
-class _Strobes:
-    """A port of strobes, one after the other, with a cycle between them if ``gap``."""
-
-    def __init__(self, dut, name: str, *, gap: bool = False):
-        self.dut = dut
-        self.port = dut[name]
-        self.port.value = 0
-        self.gap = gap
-        self.lock = Lock()
-
-    async def give(self, value: int) -> None:
-        """Give a strobe; return when the device has seen it."""
-        async with self.lock:
-            self.port.value = value
-            await RisingEdge(self.dut.clk)
-            self.port.value = 0
-            if self.gap:
-                await RisingEdge(self.dut.clk)
-
-
 class Bed:
     """Whoever sends, whoever takes replies, the driver; and what must come of it."""
 
     def __init__(self, dut, *, pause: float = 0.0, stall: float = 0.0):
         self.dut = dut
         self.qps = [_QueuePair(index) for index in range(CONFIG.queue_pairs)]
-        self.outstanding = _Strobes(dut, "outstanding")
-        self.send_state = _Strobes(dut, "send_state", gap=True)
-        self.states = _Strobes(dut, "state")
+        self.outstanding = Strobes(dut, "outstanding")
+        self.send_state = Strobes(dut, "send_state", gap=True)
+        self.states = Strobes(dut, "state")
         self.kicks = StreamSource(dut, "kicks", pause=chance(pause))
         self.set_ups = StreamSource(dut, "set_up")
         self.actions = StreamSink(dut, "actions", pause=chance(stall))
