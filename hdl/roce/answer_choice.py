@@ -190,13 +190,14 @@ class AnswerChoice(wiring.Component):
         aeth = AETH.pack({"syndrome": answer.syndrome, "msn": answer.msn})
         # Highest byte first.
         original = Cat(answer.original.word_select(n, 8) for n in reversed(range(8)))
+        # What a kind does not have is 0: of a multiplexer flip-flops make their synchronous reset.
         fields = {
             "row": answer.queue_pair,
             "opcode": opcode,
-            "psn": answer.psn & ~is_cnp.replicate(24),
+            "psn": Mux(is_cnp, C(0, 24), answer.psn),
             "migrated": C(1),
             "becn": is_cnp,
-            "words": Cat(aeth & has_aeth.replicate(32), original & is_atomic.replicate(64)),
+            "words": Cat(Mux(has_aeth, aeth, C(0, 32)), Mux(is_atomic, original, C(0, 64))),
             # A CNP reserves four.
             "word_count": Cat(has_aeth, is_atomic, is_cnp),
             "payload_bytes": answer.payload_bytes,

@@ -124,6 +124,7 @@ class FrameHeaders(wiring.Component):
         about_layout = data.StructLayout(
             {
                 "frame": FrameLayout(config),
+                "has_data": 1,
                 # From the UDP header on, with the ICRC.
                 "udp_words": range(_LAST_WORD + 1),
             }
@@ -155,24 +156,32 @@ class FrameHeaders(wiring.Component):
             with m.If(~continues):
                 m.d.sync += [
                     about.frame.eq(frame),
+                    about.has_data.eq(frame.payload_bytes != 0),
                     about.udp_words.eq((frame.payload_bytes + fixed)[2:]),
                 ]
 
-        # 1: the template. Above 32 bytes a beat, the headers may end in the first one.
+        # 1: the template. Which beat is the last one of the headers is known in time without a way
+        # from the memory to here, unless that may be the first, above 32 bytes a beat.
         variant = Cat(templates.has_vlan, templates.v6)
         known = variant
-        if beat_words < min(WordPlaces(*flags).end for flags in VARIANTS):
+        least = (min(WordPlaces(*flags).end for flags in VARIANTS) - 1) // beat_words
+        if least > 0:
             known = Signal(2, name="variant", reset_less=True)
             with m.If(moves):
                 m.d.sync += known.eq(variant)
-        ends = Signal()
-        m.d.comb += continues.eq(valid & ~ends)
+        last = Signal(number.shape())
         with m.Switch(Cat(known, about.frame.word_count)):
             for count in range(8):
                 for n, flags in enumerate(VARIANTS):
                     with m.Case(count << 2 | n):
-                        last = (WordPlaces(*flags).end + count - 1) // beat_words
-                        m.d.comb += ends.eq(number == last)
+                        m.d.comb += last.eq((WordPlaces(*flags).end + count - 1) // beat_words)
+        if least > 1:
+            found = last
+            last = Signal(number.shape(), name="known_last", init=-1, reset_less=True)
+            with m.If(moves):
+                m.d.sync += last.eq(found)
+        ends = Signal()
+        m.d.comb += [ends.eq(number == last), continues.eq(valid & ~ends)]
 
         stage = data.StructLayout(
             {
@@ -220,7 +229,7 @@ class FrameHeaders(wiring.Component):
             o.last.eq(now.ends),
             o.has_vlan.eq(now.variant[0]),
             o.v6.eq(now.variant[1]),
-            o.has_data.eq(now.about.frame.payload_bytes != 0),
+            o.has_data.eq(now.about.has_data),
             o.tail.eq(now.about.frame.payload_bytes),
         ]
         # Words before the UDP header, less the ICRC's own.
