@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 from amaranth import *
+from amaranth.hdl import ShapeLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,7 +31,10 @@ class KeyLayout(data.StructLayout):
     domain : 16 bits
         Protection domain.
     rights : 3 bits
-        Write, read, atomic operations.
+        Write, read, atomic operations, of remote hosts.
+    local_write, bind : 1 bit each
+        READs and atomic operations of the owner may leave there what they bring; windows may be
+        bound to it.
     is_window, window_queue_pair : 1, 24 bits
         A window is of one queue pair alone, which may invalidate it from afar.
     base : 64 bits
@@ -52,6 +56,8 @@ class KeyLayout(data.StructLayout):
                 "variant": 8,
                 "domain": 16,
                 "rights": 3,
+                "local_write": 1,
+                "bind": 1,
                 "is_window": 1,
                 "window_queue_pair": 24,
                 "base": 64,
@@ -72,7 +78,7 @@ class KeyVerdictLayout(data.StructLayout):
         There is such a key; without it the other fields mean nothing.
     inside : 1 bit
         The region has all the bytes from the request's address on.
-    domain, rights, is_window, window_queue_pair :
+    domain, rights, local_write, bind, is_window, window_queue_pair :
         Of the key.
     place : PlaceLayout(config)
         If ``inside``: the address.
@@ -85,6 +91,8 @@ class KeyVerdictLayout(data.StructLayout):
                 "inside": 1,
                 "domain": 16,
                 "rights": 3,
+                "local_write": 1,
+                "bind": 1,
                 "is_window": 1,
                 "window_queue_pair": 24,
                 "place": PlaceLayout(config),
@@ -92,11 +100,16 @@ class KeyVerdictLayout(data.StructLayout):
         )
 
 
-class CheckedLayout(data.StructLayout):
-    """A request and what its key says of it."""
+# Of the key, unchanged in what is said of it.
+_OF_KEY = ("domain", "rights", "local_write", "bind", "is_window", "window_queue_pair")
 
-    def __init__(self, config: RoceConfig):
-        super().__init__({"request": RequestLayout(), "key": KeyVerdictLayout(config)})
+
+class CheckedLayout(data.StructLayout):
+    """A request, a RequestLayout if no other ``shape`` is given, and what its key says of it."""
+
+    def __init__(self, config: RoceConfig, shape: ShapeLike | None = None):
+        request = RequestLayout() if shape is None else shape
+        super().__init__({"request": request, "key": KeyVerdictLayout(config)})
 
 
 class KeyCheck(wiring.Component):
@@ -125,12 +138,15 @@ class KeyCheck(wiring.Component):
     Parameters
     ----------
     config : RoceConfig
+    shape : ShapeLike, optional
+        Layout of requests: ``address``, ``key`` and ``length`` of 64, 32 and 32 bits, and what else
+        shall travel with them. A RequestLayout if it is not given.
 
     Members
     -------
-    i : In(stream.Signature(RequestLayout()))
+    i : In(stream.Signature(shape))
         ``i.ready`` depends combinationally on ``o.ready``.
-    o : Out(stream.Signature(CheckedLayout(config)))
+    o : Out(stream.Signature(CheckedLayout(config, shape)))
         The same requests, registered.
     keys : In(stream.Signature({key: config.bits("regions"), row: KeyLayout(config)}))
         Rows from the driver, taken at any time.
@@ -140,13 +156,14 @@ class KeyCheck(wiring.Component):
     o: stream.Interface
     keys: stream.Interface
 
-    def __init__(self, *, config: RoceConfig):
+    def __init__(self, *, config: RoceConfig, shape: ShapeLike | None = None):
         self.config = config
+        shape = RequestLayout() if shape is None else shape
         written = data.StructLayout({"key": config.bits("regions"), "row": KeyLayout(config)})
         super().__init__(
             {
-                "i": In(stream.Signature(RequestLayout())),
-                "o": Out(stream.Signature(CheckedLayout(config))),
+                "i": In(stream.Signature(shape)),
+                "o": Out(stream.Signature(CheckedLayout(config, shape))),
                 "keys": In(stream.Signature(written)),
             }
         )
@@ -159,7 +176,7 @@ class KeyCheck(wiring.Component):
         self.comes = Signal()
         self.is_busy = Signal()
         self.requests: list[Any] = [
-            Signal(RequestLayout(), name=f"request_{n}", reset_less=True) for n in (1, 2, 3, 4)
+            Signal(shape, name=f"request_{n}", reset_less=True) for n in (1, 2, 3, 4)
         ]
         if config.is_narrow:
             self.requests = [self.requests[0]] * 4
@@ -269,10 +286,7 @@ class KeyCheck(wiring.Component):
             o.end.eq(i.low[:_HALF] + request.length),
             o.length.eq(row.length),
             verdict.found.eq(i.found),
-            *(
-                verdict[name].eq(row[name])
-                for name in ("domain", "rights", "is_window", "window_queue_pair")
-            ),
+            *(verdict[name].eq(row[name]) for name in _OF_KEY),
             verdict.place.key.eq(request.key[8:]),
             verdict.place.variant.eq(request.key[:8]),
             verdict.place.page_row.eq(row.page_row),

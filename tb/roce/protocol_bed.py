@@ -21,6 +21,7 @@ from sim.roce import (
 )
 
 from ..stream import StreamSink, StreamSource, chance
+from .key_rows import key_row
 from .protocol_world import CONFIG, Expected, World, receive_queue, request_fields
 
 __all__ = ["Bed"]
@@ -122,19 +123,7 @@ class Bed:
 
     def set_key(self, region: Region) -> None:
         """Write a region; its pages are rows of a table of the testbench."""
-        row = {
-            "valid": 1,
-            "variant": region.key & 255,
-            "domain": region.domain,
-            "rights": region.rights.value,
-            "is_window": region.queue_pair is not None,
-            "window_queue_pair": region.queue_pair or 0,
-            "base": region.base,
-            "length": region.length,
-            "offset": region.offset,
-            "page_row": 4 * (region.key >> 8),
-            "page_shift": 12,
-        }
+        row = key_row(region, page_row=4 * (region.key >> 8))
         shape = data.StructLayout({"key": 4, "row": KeyLayout(CONFIG)})
         self.keys.send_value(shape.const({"key": region.key >> 8, "row": row}).as_bits())
 

@@ -18,6 +18,7 @@ from sim.roce import (
     Service,
 )
 
+from .key_rows import key_row
 from .memory_ports import Later
 from .ports import Offer, Packer
 
@@ -208,23 +209,7 @@ class Driver:
             self._page_rows[index] = first, count
         for number, (space, address) in enumerate(region.pages):
             self.tell("pages", row=first + number, space=space, page=address >> 12)
-        self.tell(
-            "keys",
-            key=index,
-            row={
-                "valid": 1,
-                "variant": region.key & 0xFF,
-                "domain": region.domain,
-                "rights": region.rights.value,
-                "is_window": region.queue_pair is not None,
-                "window_queue_pair": region.queue_pair or 0,
-                "base": region.base,
-                "length": region.length,
-                "offset": region.offset,
-                "page_row": first,
-                "page_shift": region.page_bytes.bit_length() - 1,
-            },
-        )
+        self.tell("keys", key=index, row=key_row(region, page_row=first))
         self.tell("key_states", key=index, valid=1, variant=region.key & 0xFF)
         await self.told()
 

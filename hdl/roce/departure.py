@@ -1,0 +1,322 @@
+"""Packets whose data are here leave, or fail."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..memory import SimpleDualPortRam
+from ..stream import PacketSignature, Queue, SkidBuffer
+from .config import RoceConfig
+from .gather_layouts import GatherRecordLayout, GatherSpanLayout
+from .layouts import CompletionStatus, PlaceLayout
+from .one_row import OneRow
+from .opcode import Service
+from .send_layouts import (
+    FrameLayout,
+    ReadPlaceLayout,
+    SendPacketKind,
+    SentKind,
+    SentLayout,
+)
+from .span_pack import SpanPack
+
+__all__ = ["Departure"]
+
+#: Frames that wait while their data are on the way through the packer; events.
+_FRAMES, _EVENTS = 4, 4
+#: Words of a frame from which on an atomic operation has its operands.
+_OPERAND_WORD = 3
+
+
+class Departure(wiring.Component):
+    """Give on packets in order, as their data come; say which have failed, or were the last.
+
+    A packet that is not to be sent, or whose data come with an error, fails; those of its queue
+    pair with its PSN or behind it leave nothing from then on, until a SET_UP. Those before it do.
+
+    Latency from the first beat of data to the frame is 2 cycles, to the data that of
+    :class:`SpanPack`, and one more with narrow beats. Throughput is a beat per cycle, across
+    packets of 2 beats or more; a packet every 2 cycles.
+
+    Specification: docs/roce-requester.md (errors).
+
+    Parameters
+    ----------
+    config : RoceConfig
+        Sizes.
+
+    Members
+    -------
+    records : In(stream.Signature(GatherRecordLayout(config)))
+        Packets.
+    spans : In(stream.Signature(GatherSpanLayout(config)))
+        What they wait for.
+    places, operands : In(stream.Signature(PlaceLayout(config))), In(stream.Signature(128))
+        One for each READ and ATOMIC, for each ATOMIC.
+    beats : In(PacketSignature(data_bytes))
+        A packet for each span that is read. ``beats.ready`` depends combinationally on
+        ``data.ready``, but not with narrow beats, and on ``beats.p.last``.
+    frames : Out(stream.Signature(FrameLayout(config)))
+        Registered.
+    data : Out(PacketSignature(data_bytes))
+        For each frame with payload a packet, registered.
+    read_places : Out(ReadPlaceLayout(config))
+        Strobe, registered; 1 cycle or more before the frame.
+    sent : Out(stream.Signature(SentLayout(config)))
+        Events, registered.
+    """
+
+    records: stream.Interface
+    spans: stream.Interface
+    places: stream.Interface
+    operands: stream.Interface
+    beats: stream.Interface
+    frames: stream.Interface
+    data: stream.Interface
+    read_places: Any
+    sent: stream.Interface
+
+    def __init__(self, *, config: RoceConfig):
+        self.config = config
+        super().__init__(
+            {
+                "records": In(stream.Signature(GatherRecordLayout(config))),
+                "spans": In(stream.Signature(GatherSpanLayout(config))),
+                "places": In(stream.Signature(PlaceLayout(config))),
+                "operands": In(stream.Signature(unsigned(128))),
+                "beats": In(PacketSignature(config.data_bytes)),
+                "frames": Out(stream.Signature(FrameLayout(config))),
+                "data": Out(PacketSignature(config.data_bytes)),
+                "read_places": Out(ReadPlaceLayout(config)),
+                "sent": Out(stream.Signature(SentLayout(config))),
+            }
+        )
+        # From this PSN on a queue pair's packets leave nothing.
+        self._dead_layout = data.StructLayout({"dead": 1, "psn": 24})
+        frame, event = FrameLayout(config), SentLayout(config)
+        if config.is_narrow:
+            self._frames = OneRow(shape=frame)
+            self._events = OneRow(shape=event)
+        else:
+            self._frames = Queue(shape=frame, depth=_FRAMES, shallow=True)
+            self._events = Queue(shape=event, depth=_EVENTS, shallow=True)
+        self._pack = SpanPack(data_bytes=config.data_bytes)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.frames = frames = self._frames
+        m.submodules.events = events = self._events
+        m.submodules.pack = pack = self._pack
+        wiring.connect(m, frames.o, wiring.flipped(self.frames))
+        wiring.connect(m, events.o, wiring.flipped(self.sent))
+        if self.config.is_narrow:
+            m.submodules.skid = skid = SkidBuffer(data_bytes=self.config.data_bytes)
+            wiring.connect(m, pack.o, skid.i)
+            wiring.connect(m, skid.o, wiring.flipped(self.data))
+        else:
+            wiring.connect(m, pack.o, wiring.flipped(self.data))
+
+        packet: Any = Signal(GatherRecordLayout(self.config), reset_less=True)
+        valid = Signal()
+        is_swallowed = Signal(reset_less=True)
+        changes = Signal()  # the queue pair's row of those that are dead
+        done = Signal()
+        self._look_up(m, packet, valid, is_swallowed, changes, done)
+
+        span: Any = self.spans.p
+        beat: Any = self.beats.p
+        slot: Any = pack.i.p
+        kind = packet.kind
+        is_data = Signal()
+        is_operation = Signal()
+        is_atomic = Signal()
+        is_set_up = Signal()
+        is_local = Signal()
+        m.d.comb += [
+            is_data.eq(kind == SendPacketKind.DATA),
+            is_atomic.eq(kind == SendPacketKind.ATOMIC),
+            is_operation.eq(is_atomic | (kind == SendPacketKind.READ)),
+            is_set_up.eq(kind == SendPacketKind.SET_UP),
+            is_local.eq(~is_data & ~is_operation & ~is_set_up),
+        ]
+
+        # With data: the first beat takes the frame with it, the last one tells.
+        streams = Signal()
+        has_begun = Signal()
+        earlier_error = Signal()
+        error = Signal()
+        is_end = Signal()
+        tells = Signal()  # when its last beat moves
+        may_move = Signal()
+        moves = Signal()
+        m.d.comb += [
+            streams.eq(valid & self.spans.valid & span.reads),
+            error.eq(beat.error | earlier_error),
+            is_end.eq(span.last & beat.last),
+            tells.eq(is_end & ~is_swallowed & (error | (packet.service != Service.RC))),
+            may_move.eq(
+                streams & (has_begun | is_swallowed | frames.i.ready) & (~is_end | events.i.ready)
+            ),
+            self.beats.ready.eq(may_move & (is_swallowed | pack.i.ready)),
+            pack.i.valid.eq(may_move & ~is_swallowed & self.beats.valid),
+            moves.eq(self.beats.valid & self.beats.ready),
+            slot.data.eq(beat.data),
+            slot.keep.eq(beat.keep),
+            slot.offset.eq(span.offset),
+            slot.last.eq(is_end),
+            slot.error.eq(error),
+        ]
+        with m.If(moves):
+            m.d.sync += has_begun.eq(~is_end)
+        with m.If(moves & beat.last):
+            m.d.sync += earlier_error.eq(error & ~span.last)
+
+        # Without data, or not to be sent.
+        stands = Signal()
+        has_failed = Signal()
+        leaves = Signal()
+        speaks = Signal()
+        has_all = Signal()
+        passes = Signal()
+        m.d.comb += [
+            has_all.eq(
+                valid
+                & self.spans.valid
+                & ~span.reads
+                & (~is_operation | self.places.valid)
+                & (~is_atomic | self.operands.valid)
+            ),
+            has_failed.eq(is_local | (span.status != CompletionStatus.SUCCESS)),
+            leaves.eq(~is_swallowed & ~has_failed & ~is_set_up),
+            speaks.eq(
+                is_set_up
+                | (~is_swallowed & (has_failed | (is_data & (packet.service != Service.RC))))
+            ),
+            stands.eq((~leaves | frames.i.ready) & (~speaks | events.i.ready)),
+            passes.eq(has_all & stands),
+            self.places.ready.eq(passes & is_operation),
+            self.operands.ready.eq(passes & is_atomic),
+            self.spans.ready.eq(passes | (moves & beat.last)),
+            done.eq(passes | (moves & is_end)),
+        ]
+
+        fails = Signal()
+        m.d.comb += [
+            fails.eq(Mux(span.reads, error, has_failed)),
+            changes.eq(
+                (moves & is_end & error & ~is_swallowed)
+                | (passes & (is_set_up | (has_failed & ~is_swallowed)))
+            ),
+            self._dead.write_lanes.eq(changes),
+            self._dead.write_address.eq(packet.queue_pair),
+            self._dead.write_data.dead.eq(~is_set_up),
+            self._dead.write_data.psn.eq(packet.frame.psn),
+        ]
+        event: Any = events.i.p
+        m.d.comb += [
+            events.i.valid.eq((has_all & speaks & (~leaves | frames.i.ready)) | (moves & tells)),
+            event.queue_pair.eq(packet.queue_pair),
+            event.psn.eq(packet.frame.psn),
+            event.is_local.eq(is_local),
+            event.kind.eq(
+                Mux(is_set_up, SentKind.SET_UP, Mux(fails, SentKind.FAILED, SentKind.SENT))
+            ),
+        ]
+        with m.If(kind == SendPacketKind.BAD):
+            m.d.comb += event.status.eq(packet.status)
+        with m.Elif(is_local):
+            m.d.comb += event.status.eq(CompletionStatus.LOCAL_OPERATION)
+        with m.Elif(span.reads & error):
+            m.d.comb += event.status.eq(CompletionStatus.LOCAL_PROTECTION)
+        with m.Elif(~span.reads & ~is_set_up):
+            m.d.comb += event.status.eq(span.status)
+
+        self._frame(m, packet, is_atomic)
+        m.d.comb += frames.i.valid.eq(
+            (has_all & leaves & (~speaks | events.i.ready))
+            | (
+                streams
+                & ~has_begun
+                & ~is_swallowed
+                & self.beats.valid
+                & pack.i.ready
+                & (~is_end | events.i.ready)
+            )
+        )
+        self._tell_place(m, packet, passes & leaves & is_operation & packet.is_new, is_atomic)
+        return m
+
+    def _look_up(self, m: Module, packet, valid, is_swallowed, changes, done) -> None:
+        """Take packets, with whether their queue pair is dead."""
+        m.submodules.dead = self._dead = dead = SimpleDualPortRam(
+            shape=self._dead_layout,
+            depth=self.config.queue_pairs,
+            lane_count=1,
+            latency=2,
+            bypass=False,
+            block=not self.config.is_narrow,
+        )
+        ahead: Any = Signal(GatherRecordLayout(self.config), reset_less=True)
+        ahead_valid = Signal()
+        # Reads since the last change: the row is what it is with the second one.
+        age = Signal(range(3))
+        moves = Signal()
+        is_free = Signal()
+        row: Any = dead.read_data
+        m.d.comb += [
+            moves.eq(ahead_valid & age[1] & (~valid | done) & ~changes),
+            is_free.eq(~ahead_valid | moves),
+            self.records.ready.eq(is_free),
+            dead.read_en.eq(1),
+            dead.read_address.eq(Mux(is_free, self.records.p.queue_pair, ahead.queue_pair)),
+        ]
+        with m.If(is_free):
+            m.d.sync += [ahead_valid.eq(self.records.valid), ahead.eq(self.records.payload)]
+        with m.If(changes):
+            m.d.sync += age.eq(0)
+        with m.Elif(is_free):
+            m.d.sync += age.eq(1)
+        with m.Elif(~age[1]):
+            m.d.sync += age.eq(age + 1)
+        with m.If(moves | done):
+            m.d.sync += valid.eq(moves)
+        with m.If(moves):
+            m.d.sync += [
+                packet.eq(ahead),
+                is_swallowed.eq(
+                    row.dead
+                    & ~(ahead.frame.psn - row.psn)[23]
+                    & (ahead.kind != SendPacketKind.SET_UP)
+                ),
+            ]
+
+    def _frame(self, m: Module, packet: Any, is_atomic: Value) -> None:
+        """Fill in an atomic operation's operands, highest byte first; of others they are there."""
+        frame: Any = self._frames.i.p
+        operands = self.operands.payload
+        m.d.comb += frame.eq(packet.frame)
+        for number in range(4):
+            # Words 3 and 4 have the operand, 5 and 6 what is compared.
+            begin = 64 * (number // 2) + 32 * (1 - number % 2)
+            word = Cat(operands[begin + 8 * byte : begin + 8 * byte + 8] for byte in (3, 2, 1, 0))
+            m.d.comb += frame.words[_OPERAND_WORD + number].eq(
+                packet.frame.words[_OPERAND_WORD + number] | (word & is_atomic.replicate(32))
+            )
+
+    def _tell_place(self, m: Module, packet: Any, tells: Value, is_atomic: Value) -> None:
+        """Say where the response to a READ or an atomic operation goes."""
+        told: Any = Signal(ReadPlaceLayout(self.config), reset_less=True)
+        valid = Signal()
+        m.d.sync += [
+            valid.eq(tells),
+            told.queue_pair.eq(packet.queue_pair),
+            told.reads.eq(packet.reads),
+            told.is_atomic.eq(is_atomic),
+            told.psn.eq(packet.frame.psn),
+            told.count.eq(packet.count),
+            told.place.eq(self.places.payload),
+            told.length.eq(packet.length),
+        ]
+        m.d.comb += [self.read_places.eq(told), self.read_places.valid.eq(valid)]

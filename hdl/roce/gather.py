@@ -1,0 +1,183 @@
+"""Data of packets, gathered from local memory."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..dma import MemoryReadSignature
+from ..stream import PacketSignature, Queue
+from .config import RoceConfig
+from .departure import Departure
+from .gather_layouts import GatherRecordLayout
+from .key_check import KeyLayout
+from .piece_reads import PieceReads
+from .piece_walk import PieceWalk
+from .send_layouts import (
+    FrameLayout,
+    GatheredLayout,
+    PieceLayout,
+    ReadPlaceLayout,
+    SendContextLayout,
+    SendPacketLayout,
+    SentLayout,
+)
+from .translate_signature import TranslateSignature
+
+__all__ = ["Gather"]
+
+#: Packets that are here: as many as spans that are read, and those that are looked for.
+_PACKETS = 96
+_NARROW_PACKETS = 16
+
+
+class Gather(wiring.Component):
+    """Gather what packets are made of: pieces of local memory by key, or inline data.
+
+    All leaves in the order in which it came: a frame, with its data beside it, or an event, or
+    both.
+
+    A packet of which a piece may not be used (its key, protection domain, bounds, rights; what the
+    Translator refuses) fails with LOCAL_PROTECTION, one whose list is shorter than it with
+    LOCAL_LENGTH, INVALIDATE and BIND with LOCAL_OPERATION for now, BAD with its status: nothing of
+    it is read, and no frame leaves. If memory fails, the frame has left; its data end
+    with ``error``, and LOCAL_PROTECTION follows. Packets of that queue pair that
+    have this PSN or one behind it leave nothing, until SET_UP; those before it do, for they are
+    sent again. All are counted.
+
+    A piece is looked at as a whole, whatever is needed of it; one of length 0 is not. The key and
+    the pages count as they are when the packet comes by.
+
+    Throughput is a packet of one piece every 2 cycles, a piece every 2 cycles, a beat of data every
+    cycle, if memory gives as much: 64 spans are under way, 16 with narrow beats; see
+    :class:`PieceWalk`, :class:`PieceReads`, :class:`Departure` and, for spans that do not end with
+    a beat, :class:`SpanPack`. With narrow beats a part takes 7 cycles or more.
+
+    Latency is 7 cycles to the key, then 10, and that of the Translator, to the read; from its data
+    to the frame 2, to the data 3 at 8 or 16 bytes a beat and 4 above, with narrow beats one more.
+
+    No wait depends on another block than memory, the Translator and who takes frames, data and
+    events.
+
+    Specification: docs/roce-requester.md; IBTA Architecture Specification volume 1, 10.6.
+
+    Parameters
+    ----------
+    config : RoceConfig
+        Sizes of the engine.
+
+    Members
+    -------
+    i : In(stream.Signature(SendPacketLayout(config)))
+        Packets. ``i.ready`` depends combinationally on ``i.payload``.
+    context : In(SendContextLayout(config))
+        Where a queue pair's work queue is: held until the cycle behind that in which its SET_UP is
+        taken.
+    unit_en, unit_address : Out(1), Out({unit: 2, slot: config.bits("send_slots"), queue_pair})
+        Unit of 16 bytes of a slot on chip; combinational functions of registers.
+    unit : In(PieceLayout())
+        That unit, in the next cycle.
+    keys : In(stream.Signature({key: config.bits("regions"), row: KeyLayout(config)}))
+        Rows of the key table, taken at any time.
+    translate : Out(TranslateSignature(config))
+        Translations; the request is registered.
+    reads : Out(MemoryReadSignature(data_bytes))
+        Reads; the request is registered. Responses are not looked at.
+    frames : Out(stream.Signature(FrameLayout(config)))
+        Frames, registered, each when its first beat of data is here. Who takes one may wait for its
+        data first, and who takes data for its frame.
+    data : Out(PacketSignature(data_bytes))
+        For each frame with payload a packet of as many bytes, registered. With ``error`` it is not
+        to be sent.
+    gathered : Out(GatheredLayout(config))
+        Strobe, registered: nothing of this packet on chip is needed any more.
+    places : Out(ReadPlaceLayout(config))
+        Strobe, registered, before the frame of a READ or ATOMIC that ``is_new``.
+    sent : Out(stream.Signature(SentLayout(config)))
+        Events, registered.
+    """
+
+    i: stream.Interface
+    context: Any
+    unit_en: Signal
+    unit_address: Any
+    unit: Any
+    keys: stream.Interface
+    translate: Any
+    reads: Any
+    frames: stream.Interface
+    data: stream.Interface
+    gathered: Any
+    places: Any
+    sent: stream.Interface
+
+    def __init__(self, *, config: RoceConfig):
+        self.config = config
+        self._walk = PieceWalk(config=config)
+        self._reads = PieceReads(config=config)
+        self._departure = Departure(config=config)
+        narrow = config.is_narrow
+        self._records = Queue(
+            shape=GatherRecordLayout(config),
+            depth=_NARROW_PACKETS if narrow else _PACKETS,
+            block=True,
+        )
+        written = data.StructLayout({"key": config.bits("regions"), "row": KeyLayout(config)})
+        super().__init__(
+            {
+                "i": In(stream.Signature(SendPacketLayout(config))),
+                "context": In(SendContextLayout(config)),
+                "unit_en": Out(1),
+                "unit_address": Out(self._walk.unit_address.shape()),
+                "unit": In(PieceLayout()),
+                "keys": In(stream.Signature(written)),
+                "translate": Out(TranslateSignature(config)),
+                "reads": Out(MemoryReadSignature(config.data_bytes)),
+                "frames": Out(stream.Signature(FrameLayout(config))),
+                "data": Out(PacketSignature(config.data_bytes)),
+                "gathered": Out(GatheredLayout(config)),
+                "places": Out(ReadPlaceLayout(config)),
+                "sent": Out(stream.Signature(SentLayout(config))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.walk = walk = self._walk
+        m.submodules.piece_reads = reads = self._reads
+        m.submodules.departure = departure = self._departure
+        m.submodules.records = records = self._records
+
+        record: Any = records.i.p
+        m.d.comb += [
+            walk.i.payload.eq(self.i.payload),
+            walk.i.valid.eq(self.i.valid & records.i.ready),
+            records.i.valid.eq(self.i.valid & walk.i.ready),
+            self.i.ready.eq(walk.i.ready & records.i.ready),
+            *(
+                record[str(name)].eq(self.i.p[str(name)])
+                for name, _ in GatherRecordLayout(self.config)
+            ),
+            walk.context.eq(self.context),
+            walk.unit.eq(self.unit),
+            self.unit_en.eq(walk.unit_en),
+            self.unit_address.eq(walk.unit_address),
+            self.gathered.eq(walk.gathered),
+            self.places.eq(departure.read_places),
+            self.reads.response.ready.eq(1),
+        ]
+        wiring.connect(m, walk.parts, reads.parts)
+        wiring.connect(m, walk.inline, reads.inline)
+        wiring.connect(m, walk.operands, departure.operands)
+        wiring.connect(m, wiring.flipped(self.keys), reads.keys)
+        wiring.connect(m, reads.translate, wiring.flipped(self.translate))
+        wiring.connect(m, reads.requests, wiring.flipped(self.reads.request))
+        wiring.connect(m, reads.spans, departure.spans)
+        wiring.connect(m, reads.places, departure.places)
+        wiring.connect(m, records.o, departure.records)
+        wiring.connect(m, wiring.flipped(self.reads.data), departure.beats)
+        wiring.connect(m, departure.frames, wiring.flipped(self.frames))
+        wiring.connect(m, departure.data, wiring.flipped(self.data))
+        wiring.connect(m, departure.sent, wiring.flipped(self.sent))
+        return m

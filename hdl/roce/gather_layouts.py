@@ -1,0 +1,94 @@
+"""What the parts of the gatherer tell each other."""
+
+from amaranth.lib import data
+
+from .config import RoceConfig
+from .layouts import PAYLOAD_BITS, CompletionStatus, SpanLayout
+from .send_layouts import SendPacketLayout
+
+__all__ = ["FoundLayout", "GatherRecordLayout", "GatherSpanLayout", "PartLayout"]
+
+_RECORD = ("kind", "queue_pair", "service", "frame", "is_new", "reads", "count", "length", "status")
+
+
+class PartLayout(data.StructLayout):
+    """What of a piece of local memory goes into a packet.
+
+    Fields
+    ------
+    address, key, length : 64, 32, 32 bits
+        The whole piece.
+    skip, take : 32, 13 bits
+        Bytes of it before those of this packet, and how many these are: 1 at least.
+    domain : 16 bits
+        Protection domain of the queue pair.
+    has : 1 bit
+        There are such bytes; without it the fields before mean nothing.
+    direct : 1 bit
+        The spans are known: the next of those of inline data.
+    is_operation, is_atomic : 1 bit each
+        READ or ATOMIC, ATOMIC: nothing is read, what is brought back goes there.
+    short : 1 bit
+        With ``last``: the list has ended before the packet.
+    last : 1 bit
+        Final one of the packet; each has one, if need be without bytes.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "address": 64,
+                "key": 32,
+                "length": 32,
+                "skip": 32,
+                "take": PAYLOAD_BITS,
+                "domain": 16,
+                "has": 1,
+                "direct": 1,
+                "is_operation": 1,
+                "is_atomic": 1,
+                "short": 1,
+                "last": 1,
+            }
+        )
+
+
+class FoundLayout(data.StructLayout):
+    """Where bytes are, if that is ``ok``: in the first of the ``spans``, or in ``two``."""
+
+    def __init__(self):
+        super().__init__({"ok": 1, "two": 1, "spans": data.ArrayLayout(SpanLayout(), 2)})
+
+
+class GatherSpanLayout(data.StructLayout):
+    """What a packet waits for.
+
+    Fields
+    ------
+    reads : 1 bit
+        A span of its data, which is read. Without it the packet has none, or is not to be sent.
+    offset : range(data_bytes)
+        Place of the span's first byte in a beat of the packet.
+    last : 1 bit
+        Nothing more of this packet.
+    status : CompletionStatus
+        Without ``reads``: why the packet is not sent, or SUCCESS.
+    """
+
+    def __init__(self, config: RoceConfig):
+        super().__init__(
+            {
+                "reads": 1,
+                "offset": range(config.data_bytes),
+                "last": 1,
+                "status": CompletionStatus,
+            }
+        )
+
+
+class GatherRecordLayout(data.StructLayout):
+    """Fields of a SendPacketLayout that count when its data are here."""
+
+    def __init__(self, config: RoceConfig):
+        packet = SendPacketLayout(config)
+        super().__init__({name: packet[name].shape for name in _RECORD})

@@ -1,0 +1,453 @@
+"""Lists of pieces of local memory, and what of them goes into a packet."""
+
+from typing import Any
+
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..memory import SimpleDualPortRam
+from ..stream import Queue
+from .config import RoceConfig
+from .gather_layouts import FoundLayout, PartLayout
+from .inline_place import InlinePlace, RingLayout
+from .one_row import OneRow
+from .send_layouts import (
+    SLOT_BITS,
+    GatheredLayout,
+    PieceLayout,
+    SendContextLayout,
+    SendPacketKind,
+    SendPacketLayout,
+)
+
+__all__ = ["PieceWalk"]
+
+#: Units of 16 bytes of an entry that are its head: piece n is unit n + 2.
+_HEAD_UNITS = 2
+#: Bits of a unit's number: 2 of the head and 16 pieces, or one behind them.
+_UNIT_BITS = 5
+#: Inline data and operands that wait for what came before them.
+_INLINE, _OPERANDS = 16, 8
+
+
+class PieceWalk(wiring.Component):
+    """Share packets out over the pieces of their work requests' lists.
+
+    A packet takes its bytes from where the packet of its queue pair before it ended, if that was of
+    the same entry and not behind it, or from the list's beginning. Pieces without bytes, and those
+    that lie before, are passed over. Each packet has a part that is ``last``, if need be without
+    bytes: a packet without data, one that the list is too ``short`` for, or whose data are inline.
+    A READ, or an ATOMIC, has one piece, whatever ``pieces`` says.
+
+    Whatever lengths say, a walk ends with its list; lengths are counted modulo 2**32.
+
+    Everything moves in steps of 2 cycles, which wait for who takes the parts: the packet meets what
+    is known of its queue pair; a piece is fetched; it is measured. The next piece of a list is
+    fetched before the one before it has been measured.
+
+    Latency is 7 cycles from a packet to its first part. Throughput is a piece every 2 cycles, and a
+    packet every 2 cycles whose data are of one piece; 4 if it ends before its list does. The next
+    packet but the first of a message with several pieces waits until the one before has been
+    walked: 8 cycles from one to the next. After reset the counts are cleared, a row each cycle;
+    packets wait as long.
+
+    Specification: docs/roce-requester.md (entry of a work queue).
+
+    Parameters
+    ----------
+    config : RoceConfig
+        ``queue_pairs`` and ``send_slots`` count.
+
+    Members
+    -------
+    i : In(stream.Signature(SendPacketLayout(config)))
+        Packets. ``i.ready`` depends combinationally on ``i.payload``.
+    context : In(SendContextLayout(config))
+        Held until the cycle behind that in which a SET_UP is taken.
+    unit_en, unit_address : Out(1), Out({unit: 2, slot: config.bits("send_slots"), queue_pair})
+        Unit of a slot on chip; combinational functions of registers.
+    unit : In(PieceLayout())
+        That unit, in the next cycle.
+    parts : Out(stream.Signature(PartLayout()))
+        Registered.
+    inline : Out(stream.Signature(FoundLayout()))
+        Spans of each part that is ``direct``, in order. Registered.
+    operands : Out(stream.Signature(128))
+        Operand and compare of each ATOMIC, in order: as the entry has them. Registered.
+    gathered : Out(GatheredLayout(config))
+        Strobe, registered, with each packet's last part.
+    """
+
+    i: stream.Interface
+    context: Any
+    unit_en: Signal
+    unit_address: Any
+    unit: Any
+    parts: stream.Interface
+    inline: stream.Interface
+    operands: stream.Interface
+    gathered: Any
+
+    def __init__(self, *, config: RoceConfig):
+        self.config = config
+        slot_bits = config.bits("send_slots")
+        pair_bits = config.bits("queue_pairs")
+        address = data.StructLayout({"unit": 2, "slot": slot_bits, "queue_pair": pair_bits})
+        super().__init__(
+            {
+                "i": In(stream.Signature(SendPacketLayout(config))),
+                "context": In(SendContextLayout(config)),
+                "unit_en": Out(1),
+                "unit_address": Out(address),
+                "unit": In(PieceLayout()),
+                "parts": Out(stream.Signature(PartLayout())),
+                "inline": Out(stream.Signature(FoundLayout())),
+                "operands": Out(stream.Signature(unsigned(128))),
+                "gathered": Out(GatheredLayout(config)),
+            }
+        )
+        kept = ("kind", "queue_pair", "domain", "epoch", "slot", "slots", "last", "inline")
+        kept += ("pieces", "offset", "length")
+        packet = SendPacketLayout(config)
+        self._job_layout = data.StructLayout({name: packet[name].shape for name in kept})
+        # Where a packet ended: `base` is the offset of the unit's first byte in the message.
+        self._saved_layout = data.StructLayout({"slot": SLOT_BITS, "unit": _UNIT_BITS, "base": 32})
+        # A unit that is fetched, then measured, for its packet.
+        fields = {
+            "queue_pair": pair_bits,
+            "epoch": packet["epoch"].shape,
+            "slot": SLOT_BITS,
+            "slots": 3,
+            "is_final": 1,  # packet of its entry
+            "count": 4,
+            "domain": 16,
+            "unit": _UNIT_BITS,
+            "end": _UNIT_BITS,  # unit of the list's last piece
+            "walks": 1,
+            "direct": 1,
+            "is_data": 1,
+            "is_operation": 1,
+            "is_atomic": 1,
+            "is_operand": 1,  # this unit is not a piece but an ATOMIC's operands
+            "first": 1,  # unit of this packet
+        }
+        start = {"skip": 32, "left": 32, "base": 32}
+        self._fetch_layout = data.StructLayout({**fields, **start})
+        self._measure_layout = data.StructLayout({**fields, "beyond": 1, "ends_list": 1})
+        if config.is_narrow:
+            self._parts = OneRow(shape=PartLayout())
+            self._inline = OneRow(shape=FoundLayout())
+            self._operands = OneRow(shape=unsigned(128))
+        else:
+            self._parts = OneRow(shape=PartLayout())
+            self._inline = Queue(shape=FoundLayout(), depth=_INLINE, shallow=True)
+            self._operands = Queue(shape=unsigned(128), depth=_OPERANDS, shallow=True)
+
+    def _table(self, shape: Any, latency: int, block: bool) -> SimpleDualPortRam:
+        return SimpleDualPortRam(
+            shape=shape,
+            depth=self.config.queue_pairs,
+            lane_count=1,
+            latency=latency,
+            bypass=False,
+            block=block and not self.config.is_narrow,
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.parts = parts = self._parts
+        m.submodules.inlines = inline = self._inline
+        m.submodules.operands = operands = self._operands
+        m.submodules.place = place = InlinePlace()
+        for own, port in (
+            (parts, self.parts),
+            (inline, self.inline),
+            (operands, self.operands),
+        ):
+            wiring.connect(m, own.o, wiring.flipped(port))
+
+        # A step is a cycle in which `phase` is high, and all stages move.
+        phase = Signal()
+        step = Signal()
+        m.d.sync += phase.eq(~step)
+
+        job: Any = Signal(self._job_layout, reset_less=True)
+        job_valid = Signal()
+        job_moves = Signal()
+        job_is_free = Signal()
+        fetch: Any = Signal(self._fetch_layout, reset_less=True)
+        fetch_valid = Signal()
+        measure: Any = Signal(self._measure_layout, reset_less=True)
+        measure_valid = Signal()
+        packet: Any = self.i.p
+
+        # Only of what has to go on from where the packet before ended.
+        waits = Signal()
+        resumes = Signal()
+        is_own = [
+            valid & (stage.queue_pair == packet.queue_pair)
+            for valid, stage in (
+                (job_valid, job),
+                (fetch_valid, fetch),
+                (measure_valid, measure),
+            )
+        ]
+        m.d.comb += [
+            resumes.eq((packet.pieces > 1) & packet.offset.any()),
+            waits.eq(resumes & Cat(*is_own).any()),
+            job_is_free.eq(~job_valid | job_moves),
+            self.i.ready.eq(step & job_is_free & ~waits),
+        ]
+        with m.If(step & job_is_free):
+            m.d.sync += [
+                job_valid.eq(self.i.valid & ~waits),
+                *(job[str(name)].eq(packet[str(name)]) for name, _ in self._job_layout),
+            ]
+
+        looks = step & job_is_free
+        count, is_clearing = self._count(m, looks)
+        start = self._start(m, job, looks)
+        start_count = Signal(4, reset_less=True)
+        fresh = Signal()
+        m.d.sync += fresh.eq(self.i.valid & self.i.ready)
+        m.d.comb += start.count.eq(start_count)
+        with m.If(fresh):
+            m.d.sync += start_count.eq(count)
+
+        m.submodules.rings = rings = self._table(RingLayout(), latency=2, block=True)
+        m.d.comb += [
+            rings.read_en.eq(looks),
+            rings.read_address.eq(packet.queue_pair),
+            rings.write_lanes.eq(fresh & (job.kind == SendPacketKind.SET_UP)),
+            rings.write_address.eq(job.queue_pair),
+            rings.write_data.space.eq(self.context.ring_space),
+            rings.write_data.address.eq(self.context.ring_address),
+            rings.write_data.shift.eq(self.context.ring_shift),
+            place.step.eq(step),
+            place.load.eq(job_moves),
+            place.ring.eq(rings.read_data),
+            place.slot.eq(job.slot),
+            place.offset.eq(job.offset),
+            place.length.eq(job.length),
+            inline.i.payload.eq(place.found),
+        ]
+
+        ends = Signal()  # the packet of what is measured
+        is_stale = Signal()
+        is_beyond = Signal()
+        is_last_unit = Signal()
+        fetch_is_free = Signal()
+        address: Any = self.unit_address
+        m.d.comb += [
+            is_beyond.eq(fetch.walks & (fetch.unit > fetch.end) & ~fetch.is_operand),
+            is_last_unit.eq(~fetch.walks | (~fetch.is_operand & (fetch.unit >= fetch.end))),
+            is_stale.eq(measure_valid & ends & ~fetch.first),
+            fetch_is_free.eq(~fetch_valid | is_last_unit | is_stale),
+            job_moves.eq(job_valid & fetch_is_free),
+            self.unit_en.eq(fetch_valid & fetch.walks & ~is_beyond),
+            address.queue_pair.eq(fetch.queue_pair),
+            address.slot.eq(fetch.slot + fetch.unit[2:]),
+            address.unit.eq(fetch.unit[:2]),
+        ]
+        with m.If(step):
+            m.d.sync += [
+                measure_valid.eq(fetch_valid & ~is_stale),
+                *(
+                    measure[str(name)].eq(fetch[str(name)])
+                    for name, _ in self._fetch_layout
+                    if str(name) in dict(self._measure_layout)
+                ),
+                measure.beyond.eq(is_beyond),
+                measure.ends_list.eq(is_last_unit),
+            ]
+            with m.If(fetch_is_free):
+                m.d.sync += [fetch_valid.eq(job_valid), fetch.eq(start), fetch.first.eq(1)]
+            with m.Else():
+                m.d.sync += [
+                    fetch.unit.eq(Mux(fetch.is_operand, _HEAD_UNITS, fetch.unit + 1)),
+                    fetch.is_operand.eq(0),
+                    fetch.first.eq(0),
+                ]
+
+        gives, ends_now = self._measure(m, step, measure, fetch)
+        m.d.comb += ends.eq(ends_now)
+        takes_inline = measure_valid & measure.direct
+        takes_operand = measure_valid & measure.is_operand
+        others_ready = Signal()
+        m.d.comb += [
+            others_ready.eq(
+                ~is_clearing
+                & (~takes_inline | inline.i.ready)
+                & (~takes_operand | operands.i.ready)
+            ),
+            step.eq(phase & others_ready & parts.i.ready),
+            parts.i.valid.eq(phase & others_ready & measure_valid & gives),
+            inline.i.valid.eq(takes_inline & step),
+            operands.i.valid.eq(takes_operand & step),
+        ]
+        self._report(m, step & measure_valid & ends, measure)
+        return m
+
+    def _count(self, m: Module, looks: Value) -> tuple[Value, Value]:
+        """Count each queue pair's packets: of the one taken a cycle before, it included."""
+        m.submodules.counts = counts = self._table(unsigned(4), latency=1, block=False)
+        is_clearing = Signal(init=1)
+        cleared = Signal(self.config.bits("queue_pairs"))
+        count = Signal(4)
+        taken = Signal()
+        taken_pair = Signal.like(cleared, reset_less=True)
+        m.d.sync += [
+            taken.eq(self.i.valid & self.i.ready),
+            taken_pair.eq(self.i.p.queue_pair),
+        ]
+        m.d.comb += [
+            count.eq(counts.read_data + 1),
+            counts.read_en.eq(looks),
+            counts.read_address.eq(self.i.p.queue_pair),
+            counts.write_lanes.eq(taken | is_clearing),
+            counts.write_address.eq(Mux(is_clearing, cleared, taken_pair)),
+            counts.write_data.eq(Mux(is_clearing, 0, count)),
+        ]
+        with m.If(is_clearing):
+            m.d.sync += [
+                cleared.eq(cleared + 1),
+                is_clearing.eq(cleared != self.config.queue_pairs - 1),
+            ]
+        return count, is_clearing
+
+    def _start(self, m: Module, job: Any, looks: Value) -> Any:
+        """Say where the walk of the packet begins: 2 cycles behind its look-up."""
+        self.ended = ended = self._table(self._saved_layout, latency=2, block=True)
+        m.submodules.ended = ended
+        saved: Any = ended.read_data
+        start: Any = Signal(self._fetch_layout)
+        is_data = Signal()
+        is_read = Signal()
+        is_atomic = Signal()
+        resumes = Signal()
+        ahead = Signal(33)
+        m.d.comb += [
+            ended.read_en.eq(looks),
+            ended.read_address.eq(self.i.p.queue_pair),
+            is_data.eq(job.kind == SendPacketKind.DATA),
+            is_read.eq(job.kind == SendPacketKind.READ),
+            is_atomic.eq(job.kind == SendPacketKind.ATOMIC),
+            ahead.eq(job.offset - saved.base),
+            # At the beginning nothing is known of the entry yet: the slot may have had another.
+            resumes.eq(
+                is_data
+                & (job.pieces > 1)
+                & job.offset.any()
+                & (saved.slot == job.slot)
+                & ~ahead[-1]
+            ),
+            *(
+                start[name].eq(job[name])
+                for name in ("queue_pair", "epoch", "slot", "slots", "domain")
+            ),
+            start.is_final.eq(job.last),
+            start.unit.eq(Mux(is_atomic, _HEAD_UNITS + 1, _HEAD_UNITS)),
+            start.end.eq(Mux(is_data, job.pieces, job.pieces.any()) + (_HEAD_UNITS - 1)),
+            start.walks.eq(((is_data & ~job.inline) | is_read | is_atomic) & job.length.any()),
+            start.direct.eq(is_data & job.inline & job.length.any()),
+            start.is_data.eq(is_data),
+            start.is_operation.eq(is_read | is_atomic),
+            start.is_atomic.eq(is_atomic),
+            start.is_operand.eq(is_atomic),
+            start.skip.eq(job.offset),
+            start.left.eq(job.length),
+            start.base.eq(0),
+        ]
+        with m.If(resumes):
+            m.d.comb += [
+                start.unit.eq(saved.unit),
+                start.skip.eq(ahead),
+                start.base.eq(saved.base),
+            ]
+        return start
+
+    def _measure(self, m: Module, step: Value, measure: Any, fetch: Any) -> tuple[Value, Value]:
+        """Measure the piece; return whether a part leaves, and whether the packet ends with it."""
+        piece: Any = Signal(PieceLayout(), reset_less=True)
+        skip = Signal(32, reset_less=True)  # of this piece
+        left = Signal(32, reset_less=True)  # of the packet
+        base = Signal(32, reset_less=True)
+        with m.If(step):
+            m.d.sync += piece.eq(self.unit)
+
+        # Minus what the piece has behind `skip`, and one less; its end. In the first cycle.
+        rest = Signal(33, reset_less=True)
+        rest_less = Signal(33, reset_less=True)
+        after = Signal(32, reset_less=True)
+        m.d.sync += [
+            rest.eq(skip - piece.length),
+            rest_less.eq(skip + Cat(~piece.length, 1)),
+            after.eq(base + piece.length),
+        ]
+        # What of the packet is left behind this piece, if that is positive. In the second one.
+        more = Signal(34)
+        more_less = Signal(34)
+        is_piece = Signal()
+        has = Signal()
+        fills = Signal()
+        ends = Signal()
+        is_used_up = Signal()
+        m.d.comb += [
+            more.eq(left + Cat(rest, rest[-1])),
+            more_less.eq(left + Cat(rest_less, rest_less[-1])),
+            is_piece.eq(measure.walks & ~measure.is_operand & ~measure.beyond),
+            has.eq(is_piece & rest[-1]),
+            fills.eq(has & more_less[-1]),
+            is_used_up.eq(fills & ~more[-1]),
+            ends.eq(measure.ends_list | fills),
+        ]
+        part: Any = self._parts.i.p
+        m.d.comb += [
+            part.address.eq(piece.address),
+            part.key.eq(piece.key),
+            part.length.eq(piece.length),
+            part.skip.eq(skip),
+            part.take.eq(Mux(fills, left, ~rest_less)),
+            part.domain.eq(measure.domain),
+            part.has.eq(has),
+            part.direct.eq(measure.direct),
+            part.is_operation.eq(measure.is_operation),
+            part.is_atomic.eq(measure.is_atomic),
+            part.short.eq(measure.walks & ~fills),
+            part.last.eq(ends),
+            # Unit 3: operand and compare are its low and its high half.
+            self._operands.i.payload.eq(piece),
+        ]
+        with m.If(step):
+            with m.If(fetch.first):
+                m.d.sync += [skip.eq(fetch.skip), left.eq(fetch.left), base.eq(fetch.base)]
+            with m.Elif(is_piece):
+                m.d.sync += [skip.eq(Mux(has, 0, rest)), base.eq(after)]
+                with m.If(has):
+                    m.d.sync += left.eq(more)
+
+        saved: Any = self.ended.write_data
+        m.d.comb += [
+            self.ended.write_address.eq(measure.queue_pair),
+            saved.slot.eq(measure.slot),
+            saved.unit.eq(measure.unit + is_used_up),
+            saved.base.eq(Mux(is_used_up, after, base)),
+        ]
+        with m.If(~measure.walks | ~measure.is_data):
+            m.d.comb += [saved.unit.eq(_HEAD_UNITS), saved.base.eq(0)]
+        return has | ends, ends
+
+    def _report(self, m: Module, ends: Value, measure: Any) -> None:
+        """Tell that a packet has been walked, and remember where it ended."""
+        m.d.comb += self.ended.write_lanes.eq(ends)
+        told: Any = Signal(GatheredLayout(self.config), reset_less=True)
+        valid = Signal()
+        m.d.sync += [
+            valid.eq(ends),
+            told.queue_pair.eq(measure.queue_pair),
+            told.epoch.eq(measure.epoch),
+            told.slot.eq(measure.slot + Mux(measure.is_final, measure.slots, 0)),
+            told.count.eq(measure.count),
+        ]
+        m.d.comb += [self.gathered.eq(told), self.gathered.valid.eq(valid)]
