@@ -128,6 +128,6 @@ class ReplyRoute(wiring.Component):
                 reply.syndrome.eq(aeth.syndrome),
                 reply.msn.eq(aeth.msn),
                 reply.payload_offset.eq(i.payload_offset - Mux(is_atomic, _RESULT_BYTES, 0)),
-                reply.payload_bytes.eq(i.payload_bytes),
+                reply.payload_bytes.eq(i.payload_bytes + Mux(is_atomic, _RESULT_BYTES, 0)),
             ]
         return m

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sim.network import Link
@@ -147,7 +147,10 @@ class Conversation:
                 card.add(passive, active)
 
     def ask(self, mine: int, number: int, kind: SendKind, length: int, **fields) -> None:
-        """Post a work request of ``length`` bytes, and what it needs at the other side."""
+        """Post a work request of ``length`` bytes, and what it needs at the other side.
+
+        ``fields`` are those of the work request that are not as it happens.
+        """
         card, peer, rng = self.cards[mine], self.cards[1 - mine], self.random
         wanted = self.wanted[mine]
         if kind.is_atomic:
@@ -187,8 +190,8 @@ class Conversation:
             immediate=immediate,
             signalled=rng.random() < 0.7,
             fence=rng.random() < 0.2,
-            **fields,
         )
+        request = replace(request, **fields)
         wanted.append(_Wanted(number, request, left))
         card.requester.post(number, request)
 
@@ -201,7 +204,7 @@ class Conversation:
         card = self.cards[mine]
         count = self.counts[mine][number]
         self.counts[mine][number] += 1
-        place = card.place(8, 0)
+        place = card.place(16, 0) + 7 & ~7
         # Each adds 1 to a counter of the queue pair, or swaps in one more if it finds the last.
         adds = self.random.random() < 0.5
         request = SendRequest(

@@ -65,10 +65,14 @@ async def converse(dut, *, faults: Faults, requests: int, services, longest: int
         length = random.choice([0, 1, 8, 64, random.randint(0, 300), random.randint(0, longest)])
         for mine in range(2):
             conversation.ask(mine, number, random.choice(_KINDS), length)
+    for number in range(len(services)):
+        for mine in range(2):
+            # Its completion says that all before it have ended.
+            conversation.ask(mine, number, SendKind.WRITE, 1, signalled=True)
     await talk(
         [hardware, model], links, limit=20_000 * requests, is_over=lambda: is_done(conversation)
     )
-    await bed.settle()
+    await bed.wait(2000)  # what was told twice, or too late, comes too
     bed.poll()
     conversation.check()
 
