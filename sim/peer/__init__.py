@@ -2,20 +2,24 @@
 
 from .card import Card, Connection
 from .image import Image, build_image
-from .meeting import ENGINE, Meeting, model_card
+from .meeting import ENGINE, Meeting, Result, model_card
 from .packages import MissingPackagesError, PeerError
 from .scenarios import SCENARIOS, Scenario
+from .tools import TOOLS, Tool
 
 __all__ = [
     "ENGINE",
     "SCENARIOS",
+    "TOOLS",
     "Card",
     "Connection",
     "Image",
     "Meeting",
     "MissingPackagesError",
     "PeerError",
+    "Result",
     "Scenario",
+    "Tool",
     "build_image",
     "model_card",
 ]

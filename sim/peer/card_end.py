@@ -1,5 +1,8 @@
 """The engine's end of a conversation."""
 
+from collections.abc import Callable
+from typing import Protocol
+
 from ..roce import Completion, SendCompletion, SendRequest, Service
 from ..roce.send_queue import Datagram
 from .card import Card, Connection
@@ -11,6 +14,13 @@ __all__ = ["CardEnd"]
 
 _FIRST_NUMBER = 0x100
 _FIRST_KEY = 0x4200
+_WAIT_SECONDS = 8
+
+
+class Numbered(Protocol):
+    """Whoever has a queue pair."""
+
+    number: int
 
 
 class CardEnd(End):
@@ -33,6 +43,7 @@ class CardEnd(End):
         self._ended: list[Ended | Arrived] = []
         self._terms: Terms | None = None
         self._peer_number = 0
+        self._is_ready = False
 
     def open(self, terms: Terms) -> None:
         """Clear and register the buffer; choose a number for the queue pair."""
@@ -42,9 +53,9 @@ class CardEnd(End):
         self.card.write(self.address, bytes(BUFFER_BYTES))
         self.card.register(self.key, self.address, BUFFER_BYTES, terms.rights)
 
-    def ready(self, terms: Terms, peer: End) -> None:
+    def ready(self, terms: Terms, peer: Numbered) -> None:
         """Make the queue pair."""
-        self._terms, self._peer_number = terms, peer.number
+        self._terms, self._peer_number, self._is_ready = terms, peer.number, True
         self.card.connect(
             self.number,
             Connection(
@@ -66,7 +77,9 @@ class CardEnd(End):
 
     def close(self) -> None:
         """Forget the queue pair, and what nobody asked about."""
-        self.card.disconnect(self.number)
+        if self._is_ready:
+            self.card.disconnect(self.number)
+        self._is_ready = False
         self._collect()
         self._ended.clear()
 
@@ -122,6 +135,10 @@ class CardEnd(End):
             count = len(self._ended)
         given, self._ended = self._ended[:count], self._ended[count:]
         return given
+
+    def wait(self, condition: Callable[[], object], *, what: str) -> None:
+        """Let the loop go on until ``condition`` holds, of memory for example."""
+        self._loop.wait(condition, seconds=_WAIT_SECONDS, what=what)
 
     def read(self, offset: int, length: int) -> bytes:
         """Give what the buffer holds."""

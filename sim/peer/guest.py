@@ -1,6 +1,7 @@
 """The guest: a process of QEMU, and the port over which it does what it is told."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -8,10 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .image import Image
-from .loop import Loop
+from .loop import Loop, StalledError
 from .packages import PeerError
 
-__all__ = ["GUEST", "PORTS", "Guest", "Host", "accelerators"]
+__all__ = ["GUEST", "PORTS", "TCP_HOST", "Guest", "GuestLostError", "Host", "accelerators"]
+
+
+class GuestLostError(PeerError):
+    """The guest does not answer any more; nothing else can be asked of it."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,13 @@ GUEST = Host(
 #: TCP port of the guest, which this machine reaches, and the address and port that the guest
 #: reaches this process at: both on a second network, which leads nowhere else.
 PORTS = {"listen": 18515, "ask": 18516}
-_TCP_GUEST, _TCP_HOST = "198.51.100.15", "198.51.100.100"
+TCP_HOST = "198.51.100.100"
+_TCP_GUEST = "198.51.100.15"
 _MEMORY_MEGABYTES = 384
 #: KVM boots within a few seconds, or never.
 _BOOT_SECONDS = {"kvm": 15, "tcg": 90}
-_MOST_SECONDS = 290
+_GRACE_SECONDS = 5
+_SHELL_SECONDS = 10
 _WIRE_MTU = 4500  # packets of 4096 bytes, and their headers
 
 
@@ -60,7 +67,7 @@ def accelerators() -> list[str]:
 class Guest:
     """A Linux guest at the far end of the wire.
 
-    Use it as a context: whatever happens, QEMU ends with it, and by itself after 5 minutes.
+    QEMU ends with :meth:`stop`; by itself when the loop may not go on, or this process has ended.
 
     Parameters
     ----------
@@ -108,10 +115,11 @@ class Guest:
         }
         forwards = (
             f"hostfwd=tcp:127.0.0.1:{self.tcp_port}-{_TCP_GUEST}:{PORTS['listen']}",
-            f"guestfwd=tcp:{_TCP_HOST}:{PORTS['ask']}-cmd:{' '.join(relay)}",
+            f"guestfwd=tcp:{TCP_HOST}:{PORTS['ask']}-cmd:{' '.join(relay)}",
         )
         words = [
-            *("timeout", "--kill-after=5", str(_MOST_SECONDS), "qemu-system-x86_64"),
+            *("timeout", "--kill-after=5", str(int(loop.seconds_left) + _GRACE_SECONDS)),
+            *("qemu-system-x86_64",),
             *("-M", "pc", "-accel", accelerator, "-m", str(_MEMORY_MEGABYTES)),
             *("-cpu", "host" if accelerator == "kvm" else "max"),
             *("-nodefaults", "-display", "none", "-no-reboot"),
@@ -131,12 +139,6 @@ class Guest:
             self.process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
 
     def stop(self) -> None:
         """End QEMU."""
@@ -167,7 +169,7 @@ class Guest:
         if self.process.poll() is not None:
             text = (self._folder / "qemu.log").read_text(errors="replace").strip()
             last = text.splitlines()[-1:] or ["no word of it"]
-            raise PeerError(f"QEMU ended: {last[0]}")
+            raise GuestLostError(f"QEMU ended: {last[0]}")
 
     def boot(self) -> str:
         """Wait until the guest takes commands; give its uptime."""
@@ -186,7 +188,10 @@ class Guest:
             self._check()
             return b"\n" in self._data
 
-        self._loop.wait(said, seconds=seconds, what="the guest says nothing")
+        try:
+            self._loop.wait(said, seconds=seconds, what="the guest says nothing")
+        except StalledError as error:
+            raise GuestLostError(str(error)) from None
         line, _, rest = bytes(self._data).partition(b"\n")
         self._data[:] = rest
         return line.decode(errors="replace").rstrip("\r")
@@ -216,6 +221,28 @@ class Guest:
         if code:
             raise PeerError(f"in the guest, {line!r} ended with {code}: {text}")
         return text
+
+    def gid_index(self, version: int) -> int:
+        """Give the index at which Soft-RoCE has its address of this version of IP."""
+        folder = "/sys/class/infiniband/rxe0/ports/1/gids"
+        text = self.shell(f"grep . {folder}/*", seconds=_SHELL_SECONDS)
+        for line in text.split():
+            place, _, gid = line.partition(":")
+            if bytes.fromhex(gid.replace(":", "")) == GUEST.gid(version):
+                return int(place.rpartition("/")[2])
+        raise PeerError(f"Soft-RoCE has no address of IPv{version}")
+
+    def perftest_version(self) -> str:
+        """Give the version of perftest's exchange."""
+        text, _ = self._run("ib_write_bw --version")
+        found = re.search(r"Version: *(\d+\.\d+)", text)
+        if found is None:
+            raise PeerError(f"ib_write_bw does not say its version: {text}")
+        return found[1]
+
+    def _run(self, line: str) -> tuple[str, int]:
+        self.send(line)
+        return self.finish(seconds=_SHELL_SECONDS)
 
 
 def _free_port() -> int:

@@ -43,7 +43,7 @@ def _access(rights: Rights) -> int:
 
 
 class LinuxEnd(End):
-    """Verbs of the guest; use it as a context, in which the guest does nothing else.
+    """Verbs of the guest, which does nothing else between ``begin`` and ``end``.
 
     Parameters
     ----------
@@ -59,12 +59,13 @@ class LinuxEnd(End):
         self._guest = guest
         self._peer = peer
 
-    def __enter__(self):
+    def begin(self) -> None:
+        """Start the program."""
         self._guest.send("verbs")
         self._answer("verbs")
-        return self
 
-    def __exit__(self, *_):
+    def end(self) -> None:
+        """End the program."""
         self._guest.send("bye")
         self._guest.finish(seconds=_ANSWER_SECONDS)
 

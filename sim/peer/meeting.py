@@ -3,13 +3,14 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+import time
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .card import Card
 from .card_end import CardEnd
-from .guest import GUEST, Guest, Host, accelerators
+from .guest import GUEST, Guest, GuestLostError, Host, accelerators
 from .image import Image
 from .linux_end import LinuxEnd
 from .loop import Loop
@@ -19,9 +20,11 @@ from .packages import PeerError
 from .pair import Pair
 from .scenarios import Scenario
 from .station import Station
+from .stream import Door
+from .tools import Tool, play_tool
 from .wire import Wire
 
-__all__ = ["ENGINE", "Meeting", "model_card"]
+__all__ = ["ENGINE", "Meeting", "Result", "model_card"]
 
 #: Addresses of the engine.
 ENGINE = Host(
@@ -30,11 +33,23 @@ ENGINE = Host(
     address_6=bytes.fromhex("20010db8000000000000000000000002"),
 )
 
+_MOST_TIMEOUT = 31  # a code of 5 bits
+
 
 def model_card() -> Card:
     """Give the golden model as the engine."""
     addresses = (ENGINE.address_4, ENGINE.address_6)
     return ModelCard(mac=ENGINE.mac, peer_mac=GUEST.mac, addresses=addresses)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a scenario, or tool, went: ``error`` says what was wrong, and is empty if nothing was."""
+
+    name: str
+    text: str
+    seconds: float
+    error: str
 
 
 class Meeting:
@@ -51,13 +66,18 @@ class Meeting:
         File for all frames; pcap.
     seconds : float
         By then all has ended, from now on.
+    patience : int
+        Times without an answer are doubled so often: for an engine that is slow.
     """
 
-    def __init__(self, image: Image, card: Card, *, capture: Path, seconds: float):
+    def __init__(self, image: Image, card: Card, *, capture: Path, seconds: float, patience: int):
         self.loop = Loop(seconds=seconds)
         self._image = image
         self._capture = capture
-        self.card = card
+        self._card = card
+        self._engine = CardEnd(card, loop=self.loop)
+        self._linux: LinuxEnd | None = None
+        self._patience = patience
         self._ends = ExitStack()
 
     def __enter__(self):
@@ -68,7 +88,7 @@ class Meeting:
             neighbour = Neighbour(
                 mac=ENGINE.mac, address_4=ENGINE.address_4, address_6=ENGINE.address_6
             )
-            station = Station(self.card, neighbour, loop=self.loop)
+            station = Station(self._card, neighbour, loop=self.loop)
             self.wire = Wire(
                 self.folder / "wire",
                 loop=self.loop,
@@ -77,6 +97,8 @@ class Meeting:
             )
             stack.callback(self.wire.close)
             station.wire = self.wire
+            self._door = Door(self.folder / "ask", loop=self.loop)
+            stack.callback(self._door.close)
             self.guest = self._boot(stack)
             self._ends = stack.pop_all()
         return self
@@ -103,24 +125,51 @@ class Meeting:
                 return guest
         raise AssertionError
 
-    def play(self, scenarios: Iterable[Scenario]) -> Iterator[Callable[[], None]]:
-        """Give a function for each scenario, which plays it; PeerError if something is wrong."""
-        engine = CardEnd(self.card, loop=self.loop)
-        with LinuxEnd(self.guest, peer=ENGINE) as linux:
-            for scenario in scenarios:
+    def play(self, item: Scenario | Tool) -> Result:
+        """Play one of them, and say how it went.
 
-                def play(scenario: Scenario = scenario) -> None:
-                    with Pair(
-                        engine,
-                        linux,
-                        terms=scenario.terms,
-                        loop=self.loop,
-                        wire=self.wire,
-                        asker=scenario.asker,
-                        seed=scenario.name,
-                        host=ENGINE,
-                    ) as pair:
-                        scenario.play(pair)
-                        pair.check()
+        Raises
+        ------
+        GuestLostError
+            If the guest does nothing any more.
+        """
+        begun = time.monotonic()
+        why = ""
+        try:
+            if isinstance(item, Scenario):
+                self._play(item, self._linux or self._enter())
+            else:
+                self._leave()
+                play_tool(item, self._engine, self.guest, self._door, ENGINE)
+        except GuestLostError:
+            raise
+        except PeerError as error:
+            why = str(error)
+        return Result(item.name, item.text, time.monotonic() - begun, why)
 
-                yield play
+    def _enter(self) -> LinuxEnd:
+        """Let the guest do verbs."""
+        self._linux = LinuxEnd(self.guest, peer=ENGINE)
+        self._linux.begin()
+        return self._linux
+
+    def _leave(self) -> None:
+        """Let the guest run programs."""
+        if self._linux is not None:
+            self._linux.end()
+        self._linux = None
+
+    def _play(self, scenario: Scenario, linux: LinuxEnd) -> None:
+        terms = scenario.terms
+        with Pair(
+            self._engine,
+            linux,
+            terms=replace(terms, timeout=min(terms.timeout + self._patience, _MOST_TIMEOUT)),
+            loop=self.loop,
+            wire=self.wire,
+            asker=scenario.asker,
+            seed=scenario.name,
+            host=ENGINE,
+        ) as pair:
+            scenario.play(pair)
+            pair.check()

@@ -1,5 +1,6 @@
 """The guest's wire: frames to and from QEMU, some of them lost on purpose, all of them recorded."""
 
+import contextlib
 import socket
 import struct
 import time
@@ -119,7 +120,9 @@ class Wire:
     def send(self, frame: bytes) -> None:
         """Send a frame to the guest."""
         if self._passes(frame, from_guest=False) and self._socket is not None:
-            self._socket.sendall(framed(frame))
+            # If QEMU has ended, whoever waits for the guest says so.
+            with contextlib.suppress(ConnectionError):
+                self._socket.sendall(framed(frame))
 
     def _passes(self, frame: bytes, *, from_guest: bool) -> bool:
         self.frame_counts[from_guest] += 1
