@@ -43,8 +43,9 @@ def interop(
         str, typer.Option(help="Play those whose names have this in them.", metavar="REGEX")
     ] = "",
     pcap: Annotated[
-        Path, typer.Option(help="File for all frames.", metavar="FILE", dir_okay=False)
-    ] = Path("build/interop.pcap"),
+        Path | None,
+        typer.Option(help="File for all frames; else build/interop.pcap.", metavar="FILE"),
+    ] = None,
     names: Annotated[bool, typer.Option("--list", help="Only list what would be played.")] = False,
     json: Json = False,
 ) -> None:
@@ -67,6 +68,7 @@ def interop(
         image = build_image(BUILD / "peer", say)
     except PeerError as error:
         raise InputError(str(error)) from None
+    pcap = pcap or BUILD / "interop.pcap"
     pcap.parent.mkdir(parents=True, exist_ok=True)
     seconds = _MOST_SECONDS - (time.monotonic() - begun)
     results: list[Result] = []

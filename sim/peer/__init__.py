@@ -1,14 +1,16 @@
 """Linux with Soft-RoCE in a virtual machine, as somebody for an engine to talk to."""
 
 from .card import Card, Connection
+from .guest import CARD, GUEST
 from .image import Image, build_image
-from .meeting import ENGINE, Meeting, Result, model_card
+from .meeting import Meeting, Result, model_card
 from .packages import MissingPackagesError, PeerError
 from .scenarios import SCENARIOS, Scenario
 from .tools import TOOLS, Tool
 
 __all__ = [
-    "ENGINE",
+    "CARD",
+    "GUEST",
     "SCENARIOS",
     "TOOLS",
     "Card",

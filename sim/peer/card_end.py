@@ -7,7 +7,7 @@ from ..roce import Completion, SendCompletion, SendRequest, Service
 from ..roce.send_queue import Datagram
 from .card import Card, Connection
 from .end import BUFFER_BYTES, Arrived, End, Ended, Terms, Work
-from .guest import GUEST
+from .guest import Host
 from .loop import Loop, StalledError
 
 __all__ = ["CardEnd"]
@@ -30,12 +30,15 @@ class CardEnd(End):
     ----------
     card : Card
     loop : Loop
+    name : str
+    peer : Host
+        The other end of the wire.
     """
 
-    name = "engine"
-
-    def __init__(self, card: Card, *, loop: Loop):
+    def __init__(self, card: Card, *, loop: Loop, name: str, peer: Host):
+        self.name = name
         self.card = card
+        self._peer = peer
         self.address = card.memory_address
         self.key = _FIRST_KEY
         self.number = _FIRST_NUMBER
@@ -61,9 +64,9 @@ class CardEnd(End):
             Connection(
                 service=terms.service,
                 mtu=terms.mtu,
-                psn=terms.psns[0],
-                expected=terms.psns[1],
-                peer=GUEST.address(terms.version),
+                psn=terms.psn(self.name),
+                expected=terms.expected(self.name),
+                peer=self._peer.address(terms.version),
                 peer_queue_pair=peer.number,
                 rights=terms.rights,
                 q_key=terms.q_key,
@@ -87,7 +90,7 @@ class CardEnd(End):
         """Post a work request."""
         assert self._terms is not None
         is_datagram = self._terms.service is Service.UD
-        peer = GUEST.address(self._terms.version)
+        peer = self._peer.address(self._terms.version)
         piece = (self.key, self.address + work.offset, work.length)
         self.card.post(
             self.number,

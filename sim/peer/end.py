@@ -5,8 +5,20 @@ from dataclasses import dataclass
 
 from ..roce import Rights, SendKind, Service
 
-__all__ = ["ALL_RIGHTS", "BUFFER_BYTES", "Arrived", "End", "Ended", "Terms", "Work"]
+__all__ = [
+    "ALL_RIGHTS",
+    "BUFFER_BYTES",
+    "ENGINE",
+    "LINUX",
+    "Arrived",
+    "End",
+    "Ended",
+    "Terms",
+    "Work",
+]
 
+#: Names of the ends.
+ENGINE, LINUX = "engine", "Linux"
 #: Each end has one buffer, which is a region.
 BUFFER_BYTES = 1 << 17
 ALL_RIGHTS = Rights.WRITE | Rights.READ | Rights.ATOMIC
@@ -50,6 +62,14 @@ class Terms:
     rnr_timer: int = 14
     reads: int = 4
     q_key: int = 0x1122_3344
+
+    def psn(self, name: str) -> int:
+        """First PSN of the end of this name."""
+        return self.psns[name == LINUX]
+
+    def expected(self, name: str) -> int:
+        """First PSN of its peer."""
+        return self.psns[name != LINUX]
 
     @property
     def timeout_nanoseconds(self) -> int:

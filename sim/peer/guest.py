@@ -12,7 +12,7 @@ from .image import Image
 from .loop import Loop, StalledError
 from .packages import PeerError
 
-__all__ = ["GUEST", "PORTS", "TCP_HOST", "Guest", "GuestLostError", "Host", "accelerators"]
+__all__ = ["CARD", "GUEST", "PORTS", "TCP_HOST", "Guest", "GuestLostError", "Host", "accelerators"]
 
 
 class GuestLostError(PeerError):
@@ -41,6 +41,12 @@ GUEST = Host(
     mac=bytes.fromhex("020000000001"),
     address_4=bytes([192, 0, 2, 1]),
     address_6=bytes.fromhex("20010db8000000000000000000000001"),
+)
+#: Of the engine.
+CARD = Host(
+    mac=bytes.fromhex("020000000002"),
+    address_4=bytes([192, 0, 2, 2]),
+    address_6=bytes.fromhex("20010db8000000000000000000000002"),
 )
 #: TCP port of the guest, which this machine reaches, and the address and port that the guest
 #: reaches this process at: both on a second network, which leads nowhere else.
@@ -118,9 +124,18 @@ class Guest:
             f"guestfwd=tcp:{TCP_HOST}:{PORTS['ask']}-cmd:{' '.join(relay)}",
         )
         words = [
+            # When this process ends, however it does, and at the latest when the loop does.
+            *("setpriv", "--pdeathsig", "TERM"),
             *("timeout", "--kill-after=5", str(int(loop.seconds_left) + _GRACE_SECONDS)),
-            *("qemu-system-x86_64",),
-            *("-M", "pc", "-accel", accelerator, "-m", str(_MEMORY_MEGABYTES)),
+            *(
+                "qemu-system-x86_64",
+                "-M",
+                "pc",
+                "-accel",
+                accelerator,
+                "-m",
+                str(_MEMORY_MEGABYTES),
+            ),
             *("-cpu", "host" if accelerator == "kvm" else "max"),
             *("-nodefaults", "-display", "none", "-no-reboot"),
             *("-kernel", str(image.kernel), "-initrd", str(image.files)),

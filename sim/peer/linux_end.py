@@ -3,7 +3,7 @@
 import ipaddress
 
 from ..roce import Rights, SendKind
-from .end import BUFFER_BYTES, Arrived, End, Ended, Terms, Work
+from .end import BUFFER_BYTES, LINUX, Arrived, End, Ended, Terms, Work
 from .guest import GUEST, Guest, Host
 from .packages import PeerError
 
@@ -52,7 +52,7 @@ class LinuxEnd(End):
         The other end of the wire.
     """
 
-    name = "Linux"
+    name = LINUX
 
     def __init__(self, guest: Guest, *, peer: Host):
         self.address = self.key = self.number = 0
@@ -97,7 +97,13 @@ class LinuxEnd(End):
         self._tell(
             *("ready", self.number, peer.number),
             *(ipaddress.IPv6Address(self._peer.gid(terms.version)), terms.mtu),
-            *(terms.psns[0], terms.psns[1], terms.q_key, _access(terms.rights), terms.reads),
+            *(
+                terms.expected(self.name),
+                terms.psn(self.name),
+                terms.q_key,
+                _access(terms.rights),
+                terms.reads,
+            ),
             *(terms.rnr_timer, terms.timeout, terms.retries, terms.rnr_retries),
         )
 

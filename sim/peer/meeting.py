@@ -10,7 +10,8 @@ from pathlib import Path
 
 from .card import Card
 from .card_end import CardEnd
-from .guest import GUEST, Guest, GuestLostError, Host, accelerators
+from .end import ENGINE
+from .guest import CARD, GUEST, Guest, GuestLostError, accelerators
 from .image import Image
 from .linux_end import LinuxEnd
 from .loop import Loop
@@ -24,22 +25,15 @@ from .stream import Door
 from .tools import Tool, play_tool
 from .wire import Wire
 
-__all__ = ["ENGINE", "Meeting", "Result", "model_card"]
-
-#: Addresses of the engine.
-ENGINE = Host(
-    mac=bytes.fromhex("020000000002"),
-    address_4=bytes([192, 0, 2, 2]),
-    address_6=bytes.fromhex("20010db8000000000000000000000002"),
-)
+__all__ = ["Meeting", "Result", "model_card"]
 
 _MOST_TIMEOUT = 31  # a code of 5 bits
 
 
 def model_card() -> Card:
     """Give the golden model as the engine."""
-    addresses = (ENGINE.address_4, ENGINE.address_6)
-    return ModelCard(mac=ENGINE.mac, peer_mac=GUEST.mac, addresses=addresses)
+    addresses = (CARD.address_4, CARD.address_6)
+    return ModelCard(mac=CARD.mac, peer_mac=GUEST.mac, addresses=addresses)
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,7 @@ class Meeting:
     ----------
     image : Image
     card : Card
-        With the addresses of ``ENGINE``.
+        With the addresses of ``CARD``.
     capture : Path
         File for all frames; pcap.
     seconds : float
@@ -75,7 +69,7 @@ class Meeting:
         self._image = image
         self._capture = capture
         self._card = card
-        self._engine = CardEnd(card, loop=self.loop)
+        self._engine = CardEnd(card, loop=self.loop, name=ENGINE, peer=GUEST)
         self._linux: LinuxEnd | None = None
         self._patience = patience
         self._ends = ExitStack()
@@ -85,9 +79,7 @@ class Meeting:
             # Paths of sockets are short, so not below the build folder.
             self.folder = Path(tempfile.mkdtemp(prefix="headrace-"))
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-            neighbour = Neighbour(
-                mac=ENGINE.mac, address_4=ENGINE.address_4, address_6=ENGINE.address_6
-            )
+            neighbour = Neighbour(mac=CARD.mac, address_4=CARD.address_4, address_6=CARD.address_6)
             station = Station(self._card, neighbour, loop=self.loop)
             self.wire = Wire(
                 self.folder / "wire",
@@ -140,7 +132,7 @@ class Meeting:
                 self._play(item, self._linux or self._enter())
             else:
                 self._leave()
-                play_tool(item, self._engine, self.guest, self._door, ENGINE)
+                play_tool(item, self._engine, self.guest, self._door)
         except GuestLostError:
             raise
         except PeerError as error:
@@ -149,7 +141,7 @@ class Meeting:
 
     def _enter(self) -> LinuxEnd:
         """Let the guest do verbs."""
-        self._linux = LinuxEnd(self.guest, peer=ENGINE)
+        self._linux = LinuxEnd(self.guest, peer=CARD)
         self._linux.begin()
         return self._linux
 
@@ -169,7 +161,6 @@ class Meeting:
             wire=self.wire,
             asker=scenario.asker,
             seed=scenario.name,
-            host=ENGINE,
         ) as pair:
             scenario.play(pair)
             pair.check()

@@ -15,6 +15,7 @@ _PROGRAMS = {
     "gcc": "gcc libc6-dev",
     "qemu-system-x86_64": "qemu-system-x86",
     "readelf": "binutils",
+    "setpriv": "util-linux",
     "tar": "tar",
     "timeout": "coreutils",
 }

@@ -2,13 +2,14 @@
 
 import random
 from collections.abc import Callable
+from typing import Protocol
 
 from ..roce import RocePacket, SendKind, Service
-from .end import BUFFER_BYTES, Arrived, End, Ended, Terms, Work
-from .guest import GUEST, Host
+from .end import BUFFER_BYTES, ENGINE, LINUX, Arrived, End, Ended, Terms, Work
+from .guest import CARD, GUEST
 from .loop import Loop
 from .packages import PeerError
-from .wire import Watch, Wire
+from .wire import Watch
 
 __all__ = ["Pair", "WrongError"]
 
@@ -20,6 +21,12 @@ _POLL_SECONDS = 8
 
 class WrongError(PeerError):
     """Something is not as it has to be; the message says what."""
+
+
+class Watched(Protocol):
+    """A wire of which packets can be looked for, and lost."""
+
+    watches: list[Watch]
 
 
 class _Side:
@@ -53,13 +60,11 @@ class Pair:
     engine, linux : End
     terms : Terms
     loop : Loop
-    wire : Wire
+    wire : Watched
     asker : str
         Name of the end that asks.
     seed : str
         Of what memory holds first.
-    host : Host
-        Addresses of the engine.
     """
 
     def __init__(
@@ -69,15 +74,13 @@ class Pair:
         *,
         terms: Terms,
         loop: Loop,
-        wire: Wire,
+        wire: Watched,
         asker: str,
         seed: str,
-        host: Host,
     ):
         self.terms = terms
         self._loop = loop
         self._wire = wire
-        self._host = host
         self._identifier = 0
         self._watches: list[tuple[Watch, str]] = []
         self._header_places: list[tuple[_Side, int]] = []
@@ -229,7 +232,7 @@ class Pair:
         A watch that finds none is an error at the end.
         """
         sender = self._asker if asked else self._answerer
-        watch = Watch(sender.end.name == "Linux", chosen, losses)
+        watch = Watch(sender.end.name == LINUX, chosen, losses)
         self._wire.watches.append(watch)
         self._watches.append((watch, what))
         return watch
@@ -280,7 +283,7 @@ class Pair:
     def _check_route_header(self, side: _Side, offset: int) -> None:
         """Check who sent a datagram; the rest of the header in front of it is not compared."""
         found = side.end.read(offset, _ROUTE_HEADER_BYTES)
-        hosts = {"engine": self._host, "Linux": GUEST}
+        hosts = {ENGINE: CARD, LINUX: GUEST}
         mine = hosts.pop(side.end.name).address(self.terms.version)
         (peer,) = (host.address(self.terms.version) for host in hosts.values())
         addresses = found[-2 * len(mine) :]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..headers.infiniband import NAKS
 from ..roce import Rights, RocePacket, SendKind, Service
-from .end import ALL_RIGHTS, Terms
+from .end import ALL_RIGHTS, ENGINE, LINUX, Terms
 from .pair import Pair
 
 __all__ = ["SCENARIOS", "Scenario"]
@@ -141,7 +141,7 @@ def _too_long(pair: Pair) -> None:
     """Send a message that is longer than the receive request."""
     # An invalid request (9.7.5.2.6), and a length error at the responder; Soft-RoCE has its own.
     statuses = ("REMOTE_INVALID_REQUEST", "LOCAL_LENGTH")
-    if pair.answerer == "Linux":
+    if pair.answerer == LINUX:
         statuses = ("REMOTE_OPERATION", "LOCAL_OPERATION")
     pair.await_message(64)
     pair.ask(SendKind.SEND, 3 * pair.terms.mtu, status=statuses[0])
@@ -191,7 +191,7 @@ def _lost_for_good(pair: Pair) -> None:
     pair.watch(_is("MIDDLE"), asked=True, losses=1, what="packet to lose")
     pair.await_message(3 * mtu)
     pair.ask(SendKind.SEND, 3 * mtu, is_lost=True)
-    if pair.answerer == "Linux":
+    if pair.answerer == LINUX:
         # Soft-RoCE drops what begins behind a message that did not end, and is ready then.
         pair.ask(SendKind.SEND, 1, is_lost=True)
     # It takes the receive request that the one before began to fill.
@@ -263,7 +263,7 @@ def _plays() -> Iterator[tuple[str, str, Terms, Callable[[Pair], None]]]:
     yield "send-too-long", "SEND longer than the receive request", plain, _too_long
     for name, (kind, ending, asked) in _LOST.items():
         text = f"{name.replace('-', ' ')}, once"
-        terms = Terms(Service.RC, 1024, 4, timeout=15)
+        terms = Terms(Service.RC, 1024, 4, timeout=16)
         yield name, text, terms, _lost(kind, ending, asked=asked)
     uc = Terms(Service.UC, 1024, 4)
     yield "lost-uc-middle", "UC SEND, one packet lost for good", uc, _lost_for_good
@@ -304,5 +304,5 @@ def _kinds(
 SCENARIOS = tuple(
     Scenario(f"{name}-{asker.lower()}", f"{asker} asks: {text}", terms, asker, play)
     for name, text, terms, play in _plays()
-    for asker in ("engine", "Linux")
+    for asker in (ENGINE, LINUX)
 )

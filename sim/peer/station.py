@@ -7,9 +7,14 @@ from .loop import Loop
 from .neighbours import Neighbour
 from .wire import Wire
 
-__all__ = ["Station"]
+__all__ = ["Station", "seconds_until"]
 
 _SECOND = 1_000_000_000
+
+
+def seconds_until(deadline: int | None) -> float | None:
+    """How far away a card's deadline is."""
+    return None if deadline is None else (deadline - time.monotonic_ns()) / _SECOND
 
 
 class Station:
@@ -44,5 +49,4 @@ class Station:
             return None
         for sent in self.card.transmit(time.monotonic_ns()):
             self.wire.send(sent)
-        deadline = self.card.deadline()
-        return None if deadline is None else (deadline - time.monotonic_ns()) / _SECOND
+        return seconds_until(self.card.deadline())

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from ..roce import Service
 from .card_end import CardEnd
-from .end import BUFFER_BYTES, Terms
+from .end import BUFFER_BYTES, ENGINE, LINUX, Terms
 from .exchange import Keys, Perftest, PingPong, Place
-from .guest import PORTS, TCP_HOST, Guest, Host
+from .guest import CARD, PORTS, TCP_HOST, Guest
 from .packages import PeerError
 from .pair import WrongError
 from .stream import Door, Stream
@@ -136,7 +136,7 @@ def _tools() -> Iterator[Tool]:
         words = [program, *(option for option in options if option[0].isupper())]
         name = "-".join(words).lower().replace("_", "-")
         for mtu in mtus:
-            for asker in ("engine", "Linux"):
+            for asker in (ENGINE, LINUX):
                 yield Tool(
                     f"{name}-{mtu}-ip{version}-{asker.lower()}",
                     f"{asker} asks: {' '.join(words)}, path MTU {mtu}, IPv{version}",
@@ -157,12 +157,12 @@ TOOLS = tuple(_tools())
 class _Run:
     """One run of a tool."""
 
-    def __init__(self, tool: Tool, end: CardEnd, guest: Guest, door: Door, host: Host):
+    def __init__(self, tool: Tool, end: CardEnd, guest: Guest, door: Door):
         self.tool = tool
         self.end = end
         self.guest = guest
         self.door = door
-        self.gid = host.gid(tool.version)
+        self.gid = CARD.gid(tool.version)
         self.terms = Terms(
             tool.service, tool.mtu, tool.version, q_key=_Q_KEY, reads=_READS, rnr_timer=12
         )
@@ -183,7 +183,7 @@ class _Run:
         talk = self.talk
         talk.peer_address, talk.peer_key = address, key
         self.end.ready(replace(self.terms, psns=(_OWN_PSN, psn)), _Remote(queue_pair))
-        talk.prepare(self.tool.traffic, asks=self.tool.asker == "engine")
+        talk.prepare(self.tool.traffic, asks=self.tool.asker == ENGINE)
 
     def command(self, tail: str) -> str:
         """Line that runs the tool in the guest, not for ever."""
@@ -202,7 +202,7 @@ class _Run:
 
     def traffic(self) -> None:
         """Do what our side does; Linux begins if it asks."""
-        TRAFFIC[self.tool.traffic][self.tool.asker == "Linux"](self.talk)
+        TRAFFIC[self.tool.traffic][self.tool.asker == LINUX](self.talk)
 
     def check(self, text: str, code: int) -> None:
         """Check the tool's word, and our memory."""
@@ -214,7 +214,7 @@ class _Run:
         if tool.habits is not None:
             wanted = rf"^ *{tool.length} +{tool.count} "
         is_silent = tool.habits is not None and not tool.habits.server_says
-        if not (is_silent and tool.asker == "engine") and not re.search(wanted, text, re.MULTILINE):
+        if not (is_silent and tool.asker == ENGINE) and not re.search(wanted, text, re.MULTILINE):
             raise WrongError(f"{tool.program} gave no result: {' '.join(said)}")
         self.talk.check()
 
@@ -249,7 +249,7 @@ def _said(run: _Run) -> tuple[str, int]:
 def _with_pingpong(run: _Run, stream: Stream) -> None:
     mine = Place(run.end.number, _OWN_PSN, run.gid)
     exchange = PingPong(stream)
-    if run.tool.asker == "engine":
+    if run.tool.asker == ENGINE:
         place = exchange.ask(mine)
         run.join(place.queue_pair, place.psn)
         exchange.begin()
@@ -269,7 +269,7 @@ def _with_perftest(run: _Run, stream: Stream, habits: Habits) -> None:
     def join(keys: Keys) -> None:
         run.join(keys.queue_pair, keys.psn, keys.address, keys.key)
 
-    if tool.asker == "Linux":
+    if tool.asker == LINUX:
         exchange.listen()
         exchange.answer_keys(join)
         for _ in range(habits.meetings - 1):
@@ -291,7 +291,7 @@ def _with_perftest(run: _Run, stream: Stream, habits: Habits) -> None:
         exchange.done()
 
 
-def play_tool(tool: Tool, end: CardEnd, guest: Guest, door: Door, host: Host) -> None:
+def play_tool(tool: Tool, end: CardEnd, guest: Guest, door: Door) -> None:
     """Run ``tool`` in the guest, and be its other side.
 
     Raises
@@ -299,8 +299,8 @@ def play_tool(tool: Tool, end: CardEnd, guest: Guest, door: Door, host: Host) ->
     PeerError
         If something is not as it has to be.
     """
-    run = _Run(tool, end, guest, door, host)
-    asks = tool.asker == "engine"
+    run = _Run(tool, end, guest, door)
+    asks = tool.asker == ENGINE
     with ExitStack() as stack:
         if not asks:
             guest.send(run.command(f"-p {PORTS['ask']} {TCP_HOST}"))
