@@ -70,14 +70,20 @@ def build_image(folder: Path, say: Callable[[str], None]) -> Image:
             image.kernel.write_bytes(_kernel(tree))
             _fill(made / "root", tree)
             image.files.write_bytes(archive(made / "root"))
+            shutil.rmtree(made / "root")
             (made / "finished").touch()
+            for other in folder.glob("image-*"):
+                if other != made:
+                    shutil.rmtree(other, ignore_errors=True)
     return image
 
 
 def _kernel(tree: Path) -> bytes:
     """Give the kernel as an ELF file, which boots seconds sooner than one that unpacks itself."""
-    (path,) = (tree / "boot").glob("vmlinuz-*")
-    data = path.read_bytes()
+    found = sorted((tree / "boot").glob("vmlinuz-*"))
+    if not found:
+        raise PeerError(f"the kernel package has no kernel: remove {tree} to fetch it again")
+    data = found[-1].read_bytes()
     start = data.find(_XZ)
     if start >= 0:
         unpacked = lzma.LZMADecompressor(format=lzma.FORMAT_XZ).decompress(data[start:])

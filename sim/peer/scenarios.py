@@ -1,5 +1,6 @@
 """What the engine and Linux do with each other, each thing asked for from both sides."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -92,6 +93,21 @@ def _everything(pair: Pair) -> None:
         pair.turn()
 
 
+def _storm(pair: Pair) -> None:
+    """Play everything from both sides at once, thrice, while packets of both are lost."""
+    for asked in (True, False):
+        # Numbers without a common divisor with those of a message's packets: each is hit.
+        count = itertools.count()
+        pair.watch(
+            lambda _, count=count: next(count) % 11 == 7,
+            asked=asked,
+            losses=1 << 30,
+            what="packet to lose",
+        )
+    for _ in range(3):
+        _everything(pair)
+
+
 def _no_receive_request(pair: Pair) -> None:
     """Wait for a receive request: "receiver not ready", until there is one."""
     watch = _watch_answers(pair, _is_rnr, "receiver-not-ready NAK")
@@ -139,7 +155,7 @@ def _forbidden(kind: SendKind) -> Callable[[Pair], None]:
 
 def _too_long(pair: Pair) -> None:
     """Send a message that is longer than the receive request."""
-    # An invalid request (9.7.5.2.6), and a length error at the responder; Soft-RoCE has its own.
+    # An invalid request (9.7.5), and a length error at the responder; Soft-RoCE has its own.
     statuses = ("REMOTE_INVALID_REQUEST", "LOCAL_LENGTH")
     if pair.answerer == LINUX:
         statuses = ("REMOTE_OPERATION", "LOCAL_OPERATION")
@@ -265,6 +281,10 @@ def _plays() -> Iterator[tuple[str, str, Terms, Callable[[Pair], None]]]:
         text = f"{name.replace('-', ' ')}, once"
         terms = Terms(Service.RC, 1024, 4, timeout=16)
         yield name, text, terms, _lost(kind, ending, asked=asked)
+    for version in (4, 6):
+        terms = Terms(Service.RC, 256, version, psns=(0xFFFFF0, 0xFFFFE1), timeout=14)
+        text = f"all kinds, both sides, and each 11th packet is lost, IPv{version}"
+        yield f"storm-ip{version}", text, terms, _storm
     uc = Terms(Service.UC, 1024, 4)
     yield "lost-uc-middle", "UC SEND, one packet lost for good", uc, _lost_for_good
 
