@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -119,23 +120,18 @@ class Guest:
             "peer.address6": socket.inet_ntop(socket.AF_INET6, GUEST.address_6),
             "peer.tcp": _TCP_GUEST,
         }
+        # Words of a shell, in an option of QEMU, where a comma ends a value.
+        command = shlex.join(relay).replace(",", ",,")
         forwards = (
             f"hostfwd=tcp:127.0.0.1:{self.tcp_port}-{_TCP_GUEST}:{PORTS['listen']}",
-            f"guestfwd=tcp:{TCP_HOST}:{PORTS['ask']}-cmd:{' '.join(relay)}",
+            f"guestfwd=tcp:{TCP_HOST}:{PORTS['ask']}-cmd:{command}",
         )
         words = [
             # When this process ends, however it does, and at the latest when the loop does.
             *("setpriv", "--pdeathsig", "TERM"),
             *("timeout", "--kill-after=5", str(int(loop.seconds_left) + _GRACE_SECONDS)),
-            *(
-                "qemu-system-x86_64",
-                "-M",
-                "pc",
-                "-accel",
-                accelerator,
-                "-m",
-                str(_MEMORY_MEGABYTES),
-            ),
+            "qemu-system-x86_64",
+            *("-M", "pc", "-accel", accelerator, "-m", str(_MEMORY_MEGABYTES)),
             *("-cpu", "host" if accelerator == "kvm" else "max"),
             *("-nodefaults", "-display", "none", "-no-reboot"),
             *("-kernel", str(image.kernel), "-initrd", str(image.files)),
@@ -152,7 +148,12 @@ class Guest:
         with (folder / "qemu.log").open("wb") as log:
             # In a session of its own: what is typed at the terminal is for us to act on.
             self.process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                start_new_session=True,
             )
 
     def stop(self) -> None:

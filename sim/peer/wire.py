@@ -105,14 +105,25 @@ class Wire:
         loop.readers[self._listener] = self._accept
 
     def _accept(self) -> None:
-        self._socket, _ = self._listener.accept()
-        self._loop.readers[self._socket] = self._read
+        """Take a connection; one before is that of a QEMU that could not boot."""
+        one, _ = self._listener.accept()
+        if self._socket is not None:
+            self._hang_up(self._socket)
+        self._socket, self._deframer = one, Deframer()
+        self._loop.readers[one] = self._read
+
+    def _hang_up(self, one: socket.socket) -> None:
+        self._loop.readers.pop(one, None)
+        one.close()
 
     def _read(self) -> None:
         assert self._socket is not None
-        data = self._socket.recv(_READ_BYTES)
+        data = b""
+        with contextlib.suppress(ConnectionError):
+            data = self._socket.recv(_READ_BYTES)
         if not data:
-            del self._loop.readers[self._socket]
+            self._hang_up(self._socket)
+            self._socket = None
         for frame in self._deframer.take(data):
             if self._passes(frame, from_guest=True):
                 self._receive(frame)
@@ -134,6 +145,5 @@ class Wire:
         """Close the sockets and finish the recording."""
         for one in (self._listener, self._socket):
             if one is not None:
-                self._loop.readers.pop(one, None)
-                one.close()
+                self._hang_up(one)
         self._record.close()

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from scapy.utils import rdpcap
@@ -11,10 +12,15 @@ from typer.testing import CliRunner
 
 from headrace.capture import read_frames
 from headrace.cli import app
+from sim.peer import PeerError, Result
 from sim.peer.packages import MissingPackagesError, missing
 from sim.roce import BadPacketError, parse
 
 ROOT = Path(__file__).parents[2]
+
+
+# The module, not the command of the same name.
+interop = sys.modules["headrace.interop"]
 
 
 def run(*words: str):
@@ -64,6 +70,56 @@ def test_what_is_missing_is_named(monkeypatch):
         "error: qemu-system-x86_64, timeout are missing: on Debian,"
         " apt-get install coreutils qemu-system-x86"
     ]
+
+
+class PlayedElsewhere:
+    """A meeting without a guest, whose scenarios go as ``errors`` has it."""
+
+    errors: ClassVar[list[str | Exception]] = []
+
+    def __init__(self, image, card, *, capture, seconds, patience):
+        assert 0 < seconds < 300
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def play(self, item):
+        error = self.errors.pop(0)
+        if isinstance(error, Exception):
+            raise error
+        return Result(item.name, item.text, 0.5, error)
+
+
+@pytest.mark.parametrize(
+    ("errors", "code", "words"),
+    [
+        (["", ""], 0, ["2 of 2 as they have to be"]),
+        (["", "memory of Linux: 1 bytes differ"], 1, ["1 of 2", "memory of Linux"]),
+        (
+            ["", PeerError("the guest says nothing")],
+            1,
+            ["1 of 2", "error: 1 not played: the guest"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_is_wrong_is_said(errors, code, words, as_json, monkeypatch, tmp_path):
+    monkeypatch.setattr(interop, "build_image", lambda folder, say: None)
+    monkeypatch.setattr(interop, "Meeting", PlayedElsewhere)
+    monkeypatch.setattr(PlayedElsewhere, "errors", list(errors))
+    pcap = ["--pcap", str(tmp_path / "folder" / "x.pcap")]
+    done = run("--only", "^rnr-(engine|linux)", *pcap, *(["--json"] if as_json else []))
+    assert done.exit_code == code
+    if not as_json:
+        assert all(word in done.output for word in words)
+        return
+    report = json.loads(done.stdout)
+    assert report["passed"] == 2 - sum(bool(error) for error in errors)
+    assert report["passed"] + report["failed"] + report["not_played"] == 2
+    assert {result["name"] for result in report["results"]} <= {"rnr-engine", "rnr-linux"}
 
 
 @pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
