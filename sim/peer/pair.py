@@ -241,14 +241,20 @@ class Pair:
 
     def check_completions(self) -> None:
         """Wait for what was asked since this was called last, and compare how it ended."""
+        # Both are asked before either is judged: one may only have suffered what the other did.
+        wrong = []
         for side in self._sides:
             expected = [*side.ended, *side.arrived]
             found = side.end.poll(len(expected), seconds=_POLL_SECONDS)
             for kind, wanted in ((Ended, side.ended), (Arrived, side.arrived)):
-                told = [one for one in found if isinstance(one, kind)]
-                self._compare(side, wanted, told)
+                try:
+                    self._compare(side, wanted, [one for one in found if isinstance(one, kind)])
+                except WrongError as error:
+                    wrong.append(str(error))
             side.ended.clear()
             side.arrived.clear()
+        if wrong:
+            raise WrongError("; ".join(wrong))
 
     @staticmethod
     def _compare(side: _Side, wanted: list, told: list) -> None:
