@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Tools that pip installed come first, and see no half-set environment of the caller's.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test test-long bench prove lint format clean
+.PHONY: help demo test test-long bench prove interop lint format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ bench: .venv/ready ## cycles used / needed of every block beside their limit
 
 prove: .venv/ready ## every formal proof
 	$(BIN)/headrace prove
+
+interop: .venv/ready ## the RoCEv2 engine and Linux Soft-RoCE ask each other for everything
+	$(BIN)/headrace interop
 
 lint: .venv/ready ## format, lint, types and the arrows between folders
 	$(BIN)/ruff format --check

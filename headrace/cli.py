@@ -5,6 +5,7 @@ import typer
 from . import blocks, boards, checks
 from .console import Commands
 from .graph import graph
+from .interop import interop
 from .parse import parse
 from .pcie_route import pcie_route
 from .pcie_trace import pcie_trace
@@ -30,6 +31,7 @@ app.command()(parse)
 app.command()(graph)
 app.command()(pcie_route)
 app.command()(pcie_trace)
+app.command()(interop)
 app.command()(blocks.info)
 app.command()(blocks.verilog)
 app.command()(registers)

@@ -21,7 +21,15 @@ from fpga.yosys import MissingToolError as MissingSynthesisToolError
 from hdl.catalogue import BlockError
 from tb.simulate import MissingToolError
 
-__all__ = ["Commands", "InputError", "Steps", "in_parallel", "print_json", "print_table"]
+__all__ = [
+    "Commands",
+    "InputError",
+    "Steps",
+    "complain",
+    "in_parallel",
+    "print_json",
+    "print_table",
+]
 
 #: A command that takes longer shows its progress.
 SILENT_SECONDS = 2.0

@@ -22,8 +22,9 @@ class Engine:
 
     Parameters
     ----------
-    address : bytes
-        Own IP address.
+    address, *others : bytes
+        Own IP addresses, of each version one at most; a packet leaves from that of its
+        destination's version.
 
     Attributes
     ----------
@@ -31,8 +32,9 @@ class Engine:
         What there is; look at these.
     """
 
-    def __init__(self, address: bytes):
+    def __init__(self, address: bytes, *others: bytes):
         self.address = address
+        self._addresses = {len(own): own for own in (address, *others)}
         self.memory = Memory()
         self.keys = KeyTable()
         self.requester = Requester(self.memory, self.keys)
@@ -70,7 +72,7 @@ class Engine:
         return min((time for time in times if time is not None), default=None)
 
     def _frame(self, packet: RocePacket) -> bytes:
-        return build(replace(packet, source=self.address))
+        return build(replace(packet, source=self._addresses[len(packet.destination)]))
 
     def _join(self) -> None:
         """Move a queue pair to error of which one half is, as far as its service has it."""
