@@ -1,6 +1,7 @@
-"""RoCEv2 engine: the passive side, which lets a peer write, read and change memory."""
+"""RoCEv2 engine: what lets a peer write, read and change memory, and asks peers for that."""
 
 from .config import RoceConfig
+from .engine import Engine
 from .responder import Responder
 
-__all__ = ["Responder", "RoceConfig"]
+__all__ = ["Engine", "Responder", "RoceConfig"]

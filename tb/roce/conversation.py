@@ -20,7 +20,7 @@ from sim.roce import (
     Service,
 )
 
-__all__ = ["ADDRESSES", "KEY", "REGION", "Card", "Conversation", "converse"]
+__all__ = ["ADDRESSES", "COUNTERS", "KEY", "REGION", "Card", "Conversation", "converse"]
 
 #: Of the two cards.
 ADDRESSES = [bytes([192, 0, 2, n + 1]) for n in range(2)]
@@ -29,7 +29,7 @@ KEY = 0x4200
 _BASE = 1 << 44
 _BYTES = 1 << 34
 _PAGE_BYTES = 1 << 30
-_COUNTER = _BASE  # 8 bytes for each queue pair
+COUNTERS = _BASE
 _FREE = _BASE + (1 << 16)
 _RIGHTS = Rights.WRITE | Rights.READ | Rights.ATOMIC | Rights.LOCAL_WRITE | Rights.BIND
 #: What each card lets the other do: everything in 16 GiB.
@@ -89,6 +89,13 @@ class Card(Engine):
         self.keys.add(REGION)
         self._free = _FREE
 
+    #: Where its counters for atomic operations are, 8 bytes for each queue pair.
+    counters = COUNTERS
+
+    def number(self, index: int) -> int:
+        """Give the number of a queue pair."""
+        return index
+
     def place(self, length: int, offset: int) -> int:
         """Give an address at which nothing else is."""
         address = self._free + offset
@@ -127,22 +134,24 @@ class Conversation:
         self.services = services
         self.wanted: list[list[_Wanted]] = [[], []]
         self.counts = [[0] * len(services) for _ in range(2)]
-        for number, service in enumerate(services):
+        self.numbers = [[card.number(n) for n in range(len(services))] for card in self.cards]
+        for index, service in enumerate(services):
             mtu = self.random.choice([256, 512, 1024, 2048, 4096])
             psns = [self.random.choice([5, (1 << 24) - 3]) for _ in range(2)]
             for mine, (card, peer) in enumerate([(*self.cards,), (*self.cards[::-1],)]):
+                number, theirs = self.numbers[mine][index], self.numbers[1 - mine][index]
                 passive = QueuePair(
                     number,
                     service,
                     mtu,
                     expected=psns[1 - mine],
                     peer=peer.address,
-                    peer_queue_pair=number,
+                    peer_queue_pair=theirs,
                     receives=ReceiveQueue(),
                     rnr_timer=1,
                 )
                 active = SendQueuePair(
-                    number, service, mtu, psns[mine], peer.address, number, **fields
+                    number, service, mtu, psns[mine], peer.address, theirs, **fields
                 )
                 card.add(passive, active)
 
@@ -193,10 +202,10 @@ class Conversation:
         )
         request = replace(request, **fields)
         wanted.append(_Wanted(number, request, left))
-        card.requester.post(number, request)
+        card.requester.post(self.numbers[mine][number], request)
 
     def _receive(self, owner: int, number: int, place: int, length: int) -> None:
-        queue = self.cards[owner].responder.queue_pairs[number].receives
+        queue = self.cards[owner].responder.queue_pairs[self.numbers[owner][number]].receives
         buffers = ((0, place, length),) if length else ()
         queue.requests.append(ReceiveRequest(place, buffers))
 
@@ -211,30 +220,32 @@ class Conversation:
             identifier=len(self.wanted[mine]),
             kind=SendKind.FETCH_ADD if adds else SendKind.COMPARE_SWAP,
             gather=((KEY, place, 8),),
-            remote_address=_COUNTER + 8 * number,
+            remote_address=self.cards[1 - mine].counters + 8 * number,
             remote_key=KEY,
             operand=1 if adds else count + 1,
             compare=count,
         )
         found = [(mine, place, count.to_bytes(8, "little"))]
         self.wanted[mine].append(_Wanted(number, request, found))
-        card.requester.post(number, request)
+        card.requester.post(self.numbers[mine][number], request)
 
     def check(self) -> None:
         """Everything happened once, in order, and memory is what it is to be."""
         for mine, card in enumerate(self.cards):
             for number in range(len(self.services)):
                 asked = [w for w in self.wanted[mine] if w.number == number]
-                told = [c for c in card.requester.completions if c.queue_pair == number]
+                own = self.numbers[mine][number]
+                told = [c for c in card.requester.completions if c.queue_pair == own]
                 assert [c.identifier for c in told] == [
                     w.request.identifier for w in asked if w.request.signalled
                 ]
                 assert {c.status.name for c in told} <= {"SUCCESS"}
-                queue_pair = card.requester.queue_pairs[number]
+                queue_pair = card.requester.queue_pairs[own]
                 assert not queue_pair.started
                 assert not queue_pair.waiting
                 self._check_received(mine, number)
-                counter = self.cards[1 - mine].memory.read(0, _COUNTER + 8 * number, 8)
+                peer = self.cards[1 - mine]
+                counter = peer.memory.read(0, peer.counters + 8 * number, 8)
                 assert int.from_bytes(counter, "little") == self.counts[mine][number]
             for wanted in self.wanted[mine]:
                 for owner, place, data in wanted.places:
@@ -243,7 +254,8 @@ class Conversation:
     def _check_received(self, mine: int, number: int) -> None:
         """Check that the other card was told of each SEND, and WRITE with immediate, in order."""
         peer = self.cards[1 - mine]
-        told = [c for c in peer.responder.completions if c.queue_pair == number]
+        theirs = self.numbers[1 - mine][number]
+        told = [c for c in peer.responder.completions if c.queue_pair == theirs]
         asked = [
             w.request
             for w in self.wanted[mine]
@@ -260,4 +272,4 @@ class Conversation:
             )
             for request in asked
         ]
-        assert not peer.responder.queue_pairs[number].receives.requests
+        assert not peer.responder.queue_pairs[theirs].receives.requests

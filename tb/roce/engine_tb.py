@@ -2,6 +2,8 @@
 
 import os
 import random
+from collections.abc import Sequence
+from typing import Any
 
 import cocotb
 
@@ -10,85 +12,107 @@ from sim.roce import SendKind, Service
 
 from .conversation import ADDRESSES, Card, Conversation
 from .engine_bed import EngineBed
-from .hardware_card import HardwareCard, talk, tick
+from .hardware_card import HardwareCard, Wire, tick
 from .responder_bed import config_from_environment
 
 _CONFIG = config_from_environment()
 _REQUESTS = int(os.environ.get("REQUESTS", "100"))
-_KINDS = [
-    SendKind.SEND,
-    SendKind.WRITE,
-    SendKind.WRITE,
-    SendKind.READ,
-    SendKind.FETCH_ADD,
-]
+_QUEUE_PAIRS = 4
+#: Longest message of the usual ones; one in a hundred is up to 1 MiB long.
+_LONGEST, _VERY_LONG = 10_000, 1 << 20
+_SENDS = [SendKind.SEND, SendKind.WRITE]
+_KINDS = {
+    Service.RC: [*_SENDS, SendKind.READ, SendKind.READ, SendKind.FETCH_ADD],
+    Service.UC: _SENDS,
+}
+#: Cycles until what was told twice, or too late, has come too.
+_LATE_CYCLES = 2000
+_NONE = Faults()
+_MANY = Faults(drop=0.02, duplicate=0.01, reorder=0.01, corrupt=0.01)
 
 
 def is_done(conversation: Conversation) -> bool:
     """Whether each work request has ended whose completion tells so."""
     for mine, card in enumerate(conversation.cards):
         signalled = sum(w.request.signalled for w in conversation.wanted[mine])
-        if len(card.requester.completions) < signalled:
+        if len(card.requester.completions) < signalled * (1 + (len(conversation.numbers) == 1)):
             return False
     return True
 
 
-async def converse(dut, *, faults: Faults, requests: int, services, longest: int) -> None:
-    """Let the hardware and a model ask each other for things."""
-    bed = EngineBed(dut, _CONFIG, queue_shift=10)
-    await bed.start()
-    cocotb.start_soon(tick(dut, bed))
-    hardware = HardwareCard(bed, ADDRESSES[0])
-    model = Card(ADDRESSES[1])
+def random_length() -> int:
+    """Draw a message's length: most are short."""
+    longest = _VERY_LONG if random.random() < 0.01 else _LONGEST
+    return random.choice([0, 1, 8, 64, random.randint(0, 300), random.randint(0, longest)])
+
+
+async def converse(
+    bed: EngineBed, cards: Sequence[Any], *, faults: Faults, services: list[Service]
+) -> Conversation:
+    """Let two cards ask each other for things; everything happens once, in order."""
     conversation = Conversation(
-        random.getrandbits(32),
-        services,
-        cards=[hardware, model],
-        read_pieces=1,
-        timeout=200_000,
-        reads=4,
-        retries=7,
+        random.getrandbits(32), services, cards=cards, read_pieces=1, timeout=200_000, reads=4
     )
-    await hardware.begin(timeout=6)
+    for card in cards:
+        if isinstance(card, HardwareCard):
+            await card.begin(timeout=6)
     links = [
         Link(
             seed=random.getrandbits(32),
-            bits_per_second=2 * _CONFIG.data_bytes * 10**9 // 8,
+            bits_per_second=_CONFIG.data_bytes * 8 * 10**9 // 32,
             delay=2000,
             faults=faults,
             lateness=4000,
         )
         for _ in range(2)
     ]
-    for _ in range(requests):
-        number = random.randrange(len(services))
-        length = random.choice([0, 1, 8, 64, random.randint(0, 300), random.randint(0, longest)])
+    if cards[0].address == cards[1].address:
+        links[1] = links[0]
+    for number in random.choices(range(len(services)), k=_REQUESTS // 2):
         for mine in range(2):
-            conversation.ask(mine, number, random.choice(_KINDS), length)
+            kind = random.choice(_KINDS[services[number]])
+            conversation.ask(mine, number, kind, random_length())
     for number in range(len(services)):
         for mine in range(2):
             # Its completion says that all before it have ended.
             conversation.ask(mine, number, SendKind.WRITE, 1, signalled=True)
-    await talk(
-        [hardware, model], links, limit=20_000 * requests, is_over=lambda: is_done(conversation)
-    )
-    await bed.wait(2000)  # what was told twice, or too late, comes too
+    wire = Wire(cards, links)
+    await wire.talk(limit=20_000 * _REQUESTS, is_over=lambda: is_done(conversation))
+    await bed.wait(_LATE_CYCLES)
     bed.poll()
     conversation.check()
+    return conversation
+
+
+async def begin(dut: Any) -> EngineBed:
+    """Give the device, after reset, with its time going on."""
+    bed = EngineBed(dut, _CONFIG, queue_shift=10)
+    await bed.start()
+    cocotb.start_soon(tick(dut, bed))
+    return bed
 
 
 @cocotb.test()
-async def a_good_wire(dut):
-    """Everything happens once, in order, on a wire without faults."""
-    await converse(
-        dut, faults=Faults(), requests=_REQUESTS, services=[Service.RC] * 4, longest=20_000
-    )
+@cocotb.parametrize(faults=[_NONE, _MANY])
+async def the_model_understands_it(dut, faults):
+    """Hardware and golden model ask each other for things, over a good wire and a bad one."""
+    bed = await begin(dut)
+    cards = [HardwareCard(bed, ADDRESSES[0]), Card(ADDRESSES[1])]
+    await converse(bed, cards, faults=faults, services=[Service.RC] * _QUEUE_PAIRS)
 
 
 @cocotb.test()
-async def a_bad_wire(dut):
-    """Let nothing be lost of what the wire loses, repeats, damages."""
-    faults = Faults(drop=0.02, duplicate=0.01, reorder=0.01, corrupt=0.01)
-    await converse(
-        dut, faults=faults, requests=_REQUESTS, services=[Service.RC] * 4, longest=20_000
-    )
+@cocotb.parametrize(faults=[_NONE, _MANY])
+async def it_understands_itself(dut, faults):
+    """What the hardware sends comes back to it: both sides of each queue pair are hardware."""
+    bed = await begin(dut)
+    cards = [HardwareCard(bed, ADDRESSES[0], part=n, parts=2) for n in range(2)]
+    await converse(bed, cards, faults=faults, services=[Service.RC] * _QUEUE_PAIRS)
+
+
+@cocotb.test()
+async def the_unreliable_too(dut):
+    """Unreliable connections, over a good wire; reliable ones beside them."""
+    bed = await begin(dut)
+    cards = [HardwareCard(bed, ADDRESSES[0]), Card(ADDRESSES[1])]
+    await converse(bed, cards, faults=_NONE, services=[Service.UC, Service.RC] * 2)

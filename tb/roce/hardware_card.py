@@ -1,6 +1,7 @@
 """The hardware as a card of a conversation."""
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cocotb
@@ -8,16 +9,18 @@ import cocotb
 from sim.network import Link
 from sim.roce import Completion, QueuePair, ReceiveQueue, ReceiveRequest, SendQueuePair, SendRequest
 
-from .conversation import REGION
+from .conversation import COUNTERS, REGION
 from .engine_bed import EngineBed
 
-__all__ = ["CYCLE", "HardwareCard", "talk"]
+__all__ = ["CYCLE", "HardwareCard", "Wire", "tick"]
 
 #: Nanoseconds of a cycle, for wires and for who is not hardware; 32 cycles are a tick.
 CYCLE = 32
 _TICK_CYCLES = 32
 _POLL_CYCLES = 256
-_FREE = (1 << 44) + (1 << 16)
+_FREE = COUNTERS + (1 << 16)
+_COUNTER_BYTES = 1 << 12
+_PART_BYTES = 1 << 33
 
 
 class _Receives:
@@ -42,7 +45,7 @@ class _Passive:
 
     @property
     def completions(self) -> list[Completion]:
-        """All, of each queue pair in order."""
+        """Give all, of each queue pair in order."""
         return [one for queue in self._bed.completions.values() for one in queue]
 
 
@@ -78,17 +81,26 @@ class _Active:
 
 
 class HardwareCard:
-    """:class:`EngineBed` with what a :class:`Conversation` asks of a card."""
+    """:class:`EngineBed` with what a :class:`Conversation` asks of a card.
 
-    def __init__(self, bed: EngineBed, address: bytes):
+    Of ``parts`` cards that are the same device, each has queue pairs and memory of its own.
+    """
+
+    def __init__(self, bed: EngineBed, address: bytes, *, part: int = 0, parts: int = 1):
         self.bed, self.address = bed, address
+        self._part, self._parts = part, parts
+        self.counters = COUNTERS + part * _COUNTER_BYTES
         self.memory = bed.memory
         self.requester = _Active(bed)
         self.responder = _Passive(bed)
         self.to_post: deque[tuple[ReceiveQueue, ReceiveRequest]] = deque()
         self._pairs: list[tuple[QueuePair, SendQueuePair]] = []
-        self._free = _FREE
+        self._free = _FREE + part * _PART_BYTES
         bed.set_cards(address)
+
+    def number(self, index: int) -> int:
+        """Give the number of a queue pair."""
+        return index * self._parts + self._part
 
     def place(self, length: int, offset: int) -> int:
         """Give an address at which nothing else is."""
@@ -133,41 +145,63 @@ async def tick(dut: Any, bed: EngineBed) -> None:
         dut.tick.value = 0
 
 
-async def talk(cards, links: list[Link], *, limit: int, is_over) -> None:
-    """Let two cards talk, of which one or both are hardware, until ``is_over()``.
+class Wire:
+    """What a device sends goes over ``links``, and comes to who is at their ends.
 
-    ``links[n]`` is what card ``n`` sends to. ``limit`` is in cycles.
-
-    Raises
-    ------
-    TimeoutError
-        If they still talk then.
+    Parameters
+    ----------
+    cards : two cards
+        Of which one or both are hardware; or the same device is both.
+    links : two of Link
+        ``links[n]`` is what card ``n`` sends to.
     """
-    clock = next(card.bed for card in cards if isinstance(card, HardwareCard))
-    for card, link in zip(cards, links, strict=True):
-        if isinstance(card, HardwareCard):
-            card.bed.on_frame = lambda frame, link=link: link.send(frame, clock.later.cycle * CYCLE)
-    since = clock.later.cycle
-    polled = since
-    while True:
-        now = clock.later.cycle * CYCLE
-        for card, link, answers in zip(cards, links[::-1], links, strict=True):
+
+    def __init__(self, cards: Sequence[Any], links: Sequence[Link]):
+        self.cards, self.links = cards, links
+        self.beds = {id(c.bed): c.bed for c in cards if isinstance(c, HardwareCard)}
+        self.clock = next(iter(self.beds.values()))
+        for card, link in zip(cards, links, strict=True):
+            if isinstance(card, HardwareCard):
+                card.bed.on_frame = lambda frame, link=link: link.send(frame, self.now)
+
+    @property
+    def now(self) -> int:
+        """Time in nanoseconds."""
+        return self.clock.later.cycle * CYCLE
+
+    def step(self) -> None:
+        """Give on what has arrived, and what models send."""
+        now = self.now
+        for card, link, own in zip(self.cards, self.links[::-1], self.links, strict=True):
+            is_model = not isinstance(card, HardwareCard)
             for frame in link.arrivals(now):
-                if isinstance(card, HardwareCard):
+                if not is_model:
                     card.bed.put(frame)
                     continue
                 for answer in card.receive(frame, now):
-                    answers.send(answer, now)
-            if not isinstance(card, HardwareCard):
+                    own.send(answer, now)
+            if is_model:
                 for frame in card.transmit(now):
-                    answers.send(frame, now)
-        if clock.later.cycle - polled >= _POLL_CYCLES:
-            polled = clock.later.cycle
-            for card in cards:
-                if isinstance(card, HardwareCard):
-                    card.bed.poll()
-            if is_over():
-                return
-            if clock.later.cycle - since > limit:
-                raise TimeoutError(f"still talking after {limit} cycles")
-        await clock.wait(4)
+                    own.send(frame, now)
+
+    async def talk(self, *, limit: int, is_over: Callable[[], bool]) -> None:
+        """Let them talk until ``is_over()``, for ``limit`` cycles at most.
+
+        Raises
+        ------
+        TimeoutError
+            If they still talk then.
+        """
+        since = polled = self.clock.later.cycle
+        while True:
+            self.step()
+            cycle = self.clock.later.cycle
+            if cycle - polled >= _POLL_CYCLES:
+                polled = cycle
+                for bed in self.beds.values():
+                    bed.poll()
+                if is_over():
+                    return
+                if cycle - since > limit:
+                    raise TimeoutError(f"still talking after {limit} cycles")
+            await self.clock.wait(4)
