@@ -63,7 +63,7 @@ class Departure(wiring.Component):
     data : Out(PacketSignature(data_bytes))
         For each frame with payload a packet, registered.
     read_places : Out(ReadPlaceLayout(config))
-        Strobe, registered; 1 cycle or more before the frame.
+        Strobe, registered; in the cycle in which the frame is first offered, or before.
     sent : Out(stream.Signature(SentLayout(config)))
         Events, registered.
     """

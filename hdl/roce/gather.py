@@ -93,7 +93,8 @@ class Gather(wiring.Component):
     gathered : Out(GatheredLayout(config))
         Strobe, registered: nothing of this packet on chip is needed any more.
     places : Out(ReadPlaceLayout(config))
-        Strobe, registered, before the frame of a READ or ATOMIC that ``is_new``.
+        Strobe, registered, of a READ or ATOMIC that ``is_new``: in the cycle in which its frame is
+        first offered, or before.
     sent : Out(stream.Signature(SentLayout(config)))
         Events, registered.
     """

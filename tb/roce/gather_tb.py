@@ -100,7 +100,7 @@ async def begin(dut, world: World, **fields) -> Bed:
     return bed
 
 
-@cocotb.test(timeout_time=100, timeout_unit="us")
+@cocotb.test(timeout_time=400, timeout_unit="us")
 @cocotb.parametrize(
     pause=[0.0, 0.5], stall=[0.0, 0.5], longest=[0, 60], first=["", "frame", "data"]
 )
@@ -114,7 +114,7 @@ async def any_packets_become_what_they_should(dut, pause, stall, longest, first)
         await bed.exchange(random_packets(world, 8, bad=bad))
 
 
-@cocotb.test(timeout_time=100, timeout_unit="us")
+@cocotb.test(timeout_time=400, timeout_unit="us")
 async def who_fails_is_silent_until_it_is_set_up(dut):
     """Packets at the PSN that failed, or behind, leave nothing; those before it do, again."""
     world = World(CONFIG)
@@ -144,7 +144,7 @@ async def who_fails_is_silent_until_it_is_set_up(dut):
             await bed.exchange(replace(packet, epoch=packet.epoch + 1) for packet in again)
 
 
-@cocotb.test(timeout_time=100, timeout_unit="us")
+@cocotb.test(timeout_time=400, timeout_unit="us")
 async def who_goes_back_finds_its_place_in_the_list(dut):
     """From any packet of a message of many pieces, again and again."""
     world = World(CONFIG)
@@ -165,7 +165,7 @@ async def who_goes_back_finds_its_place_in_the_list(dut):
         await bed.exchange(packets)
 
 
-@cocotb.test(timeout_time=100, timeout_unit="us")
+@cocotb.test(timeout_time=400, timeout_unit="us")
 @cocotb.parametrize(ring_shift=[0, 1, 2, 3, 15])
 async def inline_data_go_around_the_ring(dut, ring_shift):
     """Entries over the end of their ring have two spans of data."""
@@ -198,7 +198,7 @@ def writes(world: World, count: int, length: int, *, pieces: int = 1) -> list[Pa
     return packets
 
 
-@cocotb.test(timeout_time=100, timeout_unit="us")
+@cocotb.test(timeout_time=400, timeout_unit="us")
 @cocotb.parametrize(length=[256, 1024, 4096], first=["", "data"])
 async def a_beat_leaves_in_every_cycle(dut, length, first):
     """Of packets of one span, back to back, there is no bubble, whatever the latency hides."""
@@ -215,7 +215,7 @@ async def a_beat_leaves_in_every_cycle(dut, length, first):
     assert bed.data.span == beats, f"{bed.data.span} cycles, {beats} beats"
 
 
-@cocotb.test(timeout_time=100, timeout_unit="us")
+@cocotb.test(timeout_time=400, timeout_unit="us")
 async def pages_are_crossed_at_the_pace_of_memory(dut):
     """4 KiB over the end of a page take as many cycles as beats come from memory."""
     world = World(CONFIG)
@@ -236,7 +236,7 @@ async def pages_are_crossed_at_the_pace_of_memory(dut):
     assert bed.data.span <= bed.memory.data.accepted
 
 
-@cocotb.test(timeout_time=100, timeout_unit="us")
+@cocotb.test(timeout_time=400, timeout_unit="us")
 @cocotb.parametrize(is_busy=[False, True])
 async def a_packet_or_a_piece_every_two_cycles(dut, is_busy):
     """Short packets, and those of short pieces, while somebody else asks the Translator."""
@@ -270,7 +270,7 @@ async def latency_is_as_stated(dut):
         await ClockCycles(dut.clk, random.randint(1, 9))
         await bed.exchange(writes(world, 1, 64))
         to_read = bed.memory.first - bed.packets.first
-        assert to_read - (28 if CONFIG.is_narrow else 22) in (0, 1), to_read
+        assert to_read - (25 if CONFIG.is_narrow else 22) == 0, to_read
         assert bed.frames.first - bed.memory.data.first == (1 if CONFIG.is_narrow else 2)
         to_data = bed.data.first - bed.memory.data.first
         assert to_data == (4 if DATA_BYTES in (8, 32, 64, 128) else 3), to_data
