@@ -203,6 +203,7 @@ class Departure(wiring.Component):
         ]
 
         fails = Signal()
+        dead: Any = self._dead.write_data
         m.d.comb += [
             fails.eq(Mux(span.reads, error, has_failed)),
             changes.eq(
@@ -211,8 +212,8 @@ class Departure(wiring.Component):
             ),
             self._dead.write_lanes.eq(changes),
             self._dead.write_address.eq(packet.queue_pair),
-            self._dead.write_data.dead.eq(~is_set_up),
-            self._dead.write_data.psn.eq(packet.frame.psn),
+            dead.dead.eq(~is_set_up),
+            dead.psn.eq(packet.frame.psn),
         ]
         event: Any = events.i.p
         m.d.comb += [

@@ -105,7 +105,7 @@ async def begin(dut, world: World, **fields) -> Bed:
     pause=[0.0, 0.5], stall=[0.0, 0.5], longest=[0, 60], first=["", "frame", "data"]
 )
 async def any_packets_become_what_they_should(dut, pause, stall, longest, first):
-    """Lists and inline data of any lengths, READs, atomic operations; some refused, or failing."""
+    """Send lists and inline data of any lengths, READs, atomic operations; some fail."""
     world = World(CONFIG)
     world.populate()
     bed = await begin(dut, world, pause=pause, stall=stall, latency=(0, longest), first=first)
@@ -184,7 +184,7 @@ async def inline_data_go_around_the_ring(dut, ring_shift):
 
 
 def writes(world: World, count: int, length: int, *, pieces: int = 1) -> list[Packet]:
-    """WRITEs of so many pieces, each within a page, of queue pairs in turns."""
+    """Make WRITEs of so many pieces, each within a page, of queue pairs in turns."""
     region = world.regions[0]
     packets = []
     for number in range(count):

@@ -338,7 +338,7 @@ class World:
         return (span[0], span[1] // 4096 * 4096) in self.poisoned
 
     def expect(self, packet: Packet) -> Expected:
-        """What has to come of the next packet."""
+        """Say what has to come of the next packet."""
         pair = packet.pair
         result = Expected()
         if packet.kind is SendPacketKind.SET_UP:
