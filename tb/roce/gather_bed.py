@@ -263,9 +263,7 @@ class Bed:
             self.dut.context.value = _CONTEXT.pack(
                 ring_space=space, ring_address=address, ring_shift=shift
             )
-            self.used[index] = [pair.slot, pair.slot]
-            fields.update(slot=pair.slot, slots=0)
-            end = pair.slot
+            self.used[index] = [packet.slot, packet.slot]
         if packet.entry is not None:
             entry = packet.entry
             await self._load(packet)

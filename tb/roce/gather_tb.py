@@ -166,6 +166,20 @@ async def who_goes_back_finds_its_place_in_the_list(dut):
 
 
 @cocotb.test(timeout_time=400, timeout_unit="us")
+async def a_new_queue_pair_knows_nothing_of_the_old_one(dut):
+    """Another list in the same slot, right behind the SET_UP."""
+    world = World(CONFIG)
+    world.populate()
+    bed = await begin(dut, world)
+    for first in (100, 50, 70, 20):
+        new = [replace(packet, slot=4) for packet in set_up(world, 1, mtu=256)]
+        world.pairs[0].slot = 4
+        gather = (world.piece(first), world.piece(2000))
+        new += world.packets(world.pairs[0], SendRequest(0, SendKind.WRITE, gather=gather))
+        await bed.exchange(new[:4])
+
+
+@cocotb.test(timeout_time=400, timeout_unit="us")
 @cocotb.parametrize(ring_shift=[0, 1, 2, 3, 15])
 async def inline_data_go_around_the_ring(dut, ring_shift):
     """Entries over the end of their ring have two spans of data."""

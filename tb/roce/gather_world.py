@@ -179,7 +179,7 @@ class World:
             psn=random.choice([0, 0xFFFFF0, random.getrandbits(24)]),
             count=old.count if old else 0,
         )
-        return Packet(pair, SendPacketKind.SET_UP, pair.psn, ring=pair.ring)
+        return Packet(pair, SendPacketKind.SET_UP, pair.psn, slot=pair.slot, ring=pair.ring)
 
     def entry(self, pair: Pair, request: SendRequest) -> Entry:
         """Put a work request into the ring."""
