@@ -166,6 +166,24 @@ async def who_goes_back_finds_its_place_in_the_list(dut):
 
 
 @cocotb.test(timeout_time=400, timeout_unit="us")
+async def an_error_in_any_span_damages_its_packet(dut):
+    """Of several pieces, one is in memory that fails: the first, the last, or one between."""
+    world = World(CONFIG)
+    world.populate()
+    bed = await begin(dut, world)
+    failing = world.regions[8]
+    for place in range(4):
+        await bed.exchange(set_up(world, 2, mtu=4096))
+        gather = [world.piece(random.randint(1, 300)) for _ in range(4)]
+        begins = failing.base + 4096 - failing.offset
+        gather[place] = (failing.key, begins + random.randrange(64), random.randint(1, 300))
+        requests = [SendRequest(0, SendKind.SEND, gather=tuple(gather))]
+        requests.append(SendRequest(0, SendKind.SEND, gather=(world.piece(100),)))
+        queues = [[p for r in requests for p in world.packets(q, r)] for q in world.pairs.values()]
+        await bed.exchange(interleave(queues))
+
+
+@cocotb.test(timeout_time=400, timeout_unit="us")
 async def a_new_queue_pair_knows_nothing_of_the_old_one(dut):
     """Another list in the same slot, right behind the SET_UP."""
     world = World(CONFIG)
