@@ -36,9 +36,9 @@ class Departure(wiring.Component):
     A packet that is not to be sent, or whose data come with an error, fails; those of its queue
     pair with its PSN or behind it leave nothing from then on, until a SET_UP. Those before it do.
 
-    Latency from the first beat of data to the frame is 2 cycles, or 1 with narrow beats, to the data
-    that of :class:`SpanPack`, one more with narrow beats. Throughput is a beat per cycle, across
-    packets of 2 beats or more; a packet every 2 cycles.
+    Latency from the first beat of data to the frame is 2 cycles, or 1 with narrow beats; to the
+    data that of :class:`SpanPack`, one more with narrow beats. Throughput is a beat per cycle,
+    across packets of 2 beats or more; a packet every 2 cycles.
 
     Specification: docs/roce-requester.md (errors).
 

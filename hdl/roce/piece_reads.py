@@ -47,8 +47,8 @@ class PieceReads(wiring.Component):
 
     Latency from a part to its read is 11 cycles and that of the Translator, 12 with narrow beats.
     Throughput is a part every 2 cycles, or every 8 with narrow beats, for which :class:`KeyCheck`
-    takes one at a time; a span a cycle. No wait depends on data that were read: ``translate.response``
-    always has room.
+    takes one at a time; a span a cycle. No wait depends on data that were read:
+    ``translate.response`` always has room.
 
     Specification: IBTA Architecture Specification volume 1, 10.6 (memory management).
 
