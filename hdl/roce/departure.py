@@ -36,9 +36,9 @@ class Departure(wiring.Component):
     A packet that is not to be sent, or whose data come with an error, fails; those of its queue
     pair with its PSN or behind it leave nothing from then on, until a SET_UP. Those before it do.
 
-    Latency from the first beat of data to the frame is 2 cycles, to the data that of
-    :class:`SpanPack`, and one more with narrow beats. Throughput is a beat per cycle, across
-    packets of 2 beats or more; a packet every 2 cycles.
+    Latency from the first beat of data to the frame is 2 cycles, or 1 with narrow beats; to the
+    data that of :class:`SpanPack`, one more with narrow beats. Throughput is a beat per cycle,
+    across packets of 2 beats or more; a packet every 2 cycles.
 
     Specification: docs/roce-requester.md (errors).
 
@@ -63,7 +63,7 @@ class Departure(wiring.Component):
     data : Out(PacketSignature(data_bytes))
         For each frame with payload a packet, registered.
     read_places : Out(ReadPlaceLayout(config))
-        Strobe, registered; 1 cycle or more before the frame.
+        Strobe, registered; in the cycle in which the frame is first offered, or before.
     sent : Out(stream.Signature(SentLayout(config)))
         Events, registered.
     """
@@ -203,6 +203,7 @@ class Departure(wiring.Component):
         ]
 
         fails = Signal()
+        dead: Any = self._dead.write_data
         m.d.comb += [
             fails.eq(Mux(span.reads, error, has_failed)),
             changes.eq(
@@ -211,8 +212,8 @@ class Departure(wiring.Component):
             ),
             self._dead.write_lanes.eq(changes),
             self._dead.write_address.eq(packet.queue_pair),
-            self._dead.write_data.dead.eq(~is_set_up),
-            self._dead.write_data.psn.eq(packet.frame.psn),
+            dead.dead.eq(~is_set_up),
+            dead.psn.eq(packet.frame.psn),
         ]
         event: Any = events.i.p
         m.d.comb += [

@@ -52,10 +52,11 @@ class Gather(wiring.Component):
     Throughput is a packet of one piece every 2 cycles, a piece every 2 cycles, a beat of data every
     cycle, if memory gives as much: 64 spans are under way, 16 with narrow beats; see
     :class:`PieceWalk`, :class:`PieceReads`, :class:`Departure` and, for spans that do not end with
-    a beat, :class:`SpanPack`. With narrow beats a part takes 7 cycles or more.
+    a beat, :class:`SpanPack`. With narrow beats there is a part every 8 cycles.
 
-    Latency is 7 cycles to the key, then 10, and that of the Translator, to the read; from its data
-    to the frame 2, to the data 3 at 8 or 16 bytes a beat and 4 above, with narrow beats one more.
+    Latency from a packet to its first read is 18 cycles and that of the Translator, 19 with narrow
+    beats; from the first beat of data to the frame 2, or 1 with narrow beats; to the data 3 at 16
+    bytes a beat, else 4.
 
     No wait depends on another block than memory, the Translator and who takes frames, data and
     events.
@@ -93,7 +94,8 @@ class Gather(wiring.Component):
     gathered : Out(GatheredLayout(config))
         Strobe, registered: nothing of this packet on chip is needed any more.
     places : Out(ReadPlaceLayout(config))
-        Strobe, registered, before the frame of a READ or ATOMIC that ``is_new``.
+        Strobe, registered, of a READ or ATOMIC that ``is_new``: in the cycle in which its frame is
+        first offered, or before.
     sent : Out(stream.Signature(SentLayout(config)))
         Events, registered.
     """

@@ -4,10 +4,21 @@ from amaranth.lib import data
 
 from .config import RoceConfig
 from .layouts import PAYLOAD_BITS, CompletionStatus, SpanLayout
-from .send_layouts import SendPacketLayout
+from .send_layouts import EPOCH_BITS, SLOT_BITS, SendPacketLayout
 
-__all__ = ["FoundLayout", "GatherRecordLayout", "GatherSpanLayout", "PartLayout"]
+__all__ = [
+    "FoundLayout",
+    "GatherRecordLayout",
+    "GatherSpanLayout",
+    "PartLayout",
+    "WalkEndLayout",
+    "WalkJobLayout",
+    "WalkUnitLayout",
+]
 
+#: Bits of a unit's number: 2 of the head and 16 pieces, or one behind them.
+_UNIT_BITS = 5
+_JOB = ("kind", "queue_pair", "domain", "epoch", "slot", "slots", "last", "inline", "pieces")
 _RECORD = ("kind", "queue_pair", "service", "frame", "is_new", "reads", "count", "length", "status")
 
 
@@ -92,3 +103,73 @@ class GatherRecordLayout(data.StructLayout):
     def __init__(self, config: RoceConfig):
         packet = SendPacketLayout(config)
         super().__init__({name: packet[name].shape for name in _RECORD})
+
+
+class WalkJobLayout(data.StructLayout):
+    """Fields of a SendPacketLayout that count for its walk."""
+
+    def __init__(self, config: RoceConfig):
+        packet = SendPacketLayout(config)
+        super().__init__({name: packet[name].shape for name in (*_JOB, "offset", "length")})
+
+
+class WalkEndLayout(data.StructLayout):
+    """Where the last packet of a queue pair ended.
+
+    Fields
+    ------
+    slot, unit : 16, 5 bits
+        Entry, and in it the unit of the piece at which the next packet begins.
+    base : 32 bits
+        Place of the piece's first byte in the message.
+    """
+
+    def __init__(self):
+        super().__init__({"slot": SLOT_BITS, "unit": _UNIT_BITS, "base": 32})
+
+
+class WalkUnitLayout(data.StructLayout):
+    """A unit that a packet may need.
+
+    Fields
+    ------
+    queue_pair, epoch, slot, slots, domain : as in SendPacketLayout
+    is_final : 1 bit
+        The packet is the last one of its entry.
+    count : 4 bits
+        Packets of the queue pair so far, it included.
+    unit, end : 5 bits each
+        The unit; that of the list's last piece.
+    walks : 1 bit
+        The packet has a list; without it, there is no unit.
+    direct : 1 bit
+        It has inline data.
+    is_data, is_operation, is_atomic : 1 bit each
+        DATA; READ or ATOMIC; ATOMIC.
+    is_operand : 1 bit
+        The unit is not a piece but an ATOMIC's operands.
+    first : 1 bit
+        First unit of the packet.
+    """
+
+    def __init__(self, config: RoceConfig):
+        super().__init__(
+            {
+                "queue_pair": config.bits("queue_pairs"),
+                "epoch": EPOCH_BITS,
+                "slot": SLOT_BITS,
+                "slots": 3,
+                "is_final": 1,
+                "count": 4,
+                "domain": 16,
+                "unit": _UNIT_BITS,
+                "end": _UNIT_BITS,
+                "walks": 1,
+                "direct": 1,
+                "is_data": 1,
+                "is_operation": 1,
+                "is_atomic": 1,
+                "is_operand": 1,
+                "first": 1,
+            }
+        )

@@ -45,10 +45,10 @@ class PieceReads(wiring.Component):
     by the Translator, then the packet has no spans and the status LOCAL_PROTECTION; else, if its
     list was too short, LOCAL_LENGTH.
 
-    Latency from a part to its read is 10 cycles and that of the Translator, 2 more with narrow
-    beats. Throughput is a part every 2 cycles, or one at a time through :class:`KeyCheck` with
-    narrow beats; a span a cycle. No wait depends on data that were read: ``translate.response``
-    always has room.
+    Latency from a part to its read is 11 cycles and that of the Translator, 12 with narrow beats.
+    Throughput is a part every 2 cycles, or every 8 with narrow beats, for which :class:`KeyCheck`
+    takes one at a time; a span a cycle. No wait depends on data that were read:
+    ``translate.response`` always has room.
 
     Specification: IBTA Architecture Specification volume 1, 10.6 (memory management).
 

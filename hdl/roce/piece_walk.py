@@ -9,11 +9,17 @@ from amaranth.lib.wiring import In, Out
 from ..memory import SimpleDualPortRam
 from ..stream import Queue
 from .config import RoceConfig
-from .gather_layouts import FoundLayout, PartLayout
+from .gather_layouts import (
+    FoundLayout,
+    PartLayout,
+    WalkEndLayout,
+    WalkJobLayout,
+    WalkUnitLayout,
+)
 from .inline_place import InlinePlace, RingLayout
 from .one_row import OneRow
+from .packet_count import PacketCount
 from .send_layouts import (
-    SLOT_BITS,
     GatheredLayout,
     PieceLayout,
     SendContextLayout,
@@ -25,8 +31,6 @@ __all__ = ["PieceWalk"]
 
 #: Units of 16 bytes of an entry that are its head: piece n is unit n + 2.
 _HEAD_UNITS = 2
-#: Bits of a unit's number: 2 of the head and 16 pieces, or one behind them.
-_UNIT_BITS = 5
 #: Inline data and operands that wait for what came before them.
 _INLINE, _OPERANDS = 16, 8
 
@@ -107,40 +111,16 @@ class PieceWalk(wiring.Component):
                 "gathered": Out(GatheredLayout(config)),
             }
         )
-        kept = ("kind", "queue_pair", "domain", "epoch", "slot", "slots", "last", "inline")
-        kept += ("pieces", "offset", "length")
-        packet = SendPacketLayout(config)
-        self._job_layout = data.StructLayout({name: packet[name].shape for name in kept})
-        # Where a packet ended: `base` is the offset of the unit's first byte in the message.
-        self._saved_layout = data.StructLayout({"slot": SLOT_BITS, "unit": _UNIT_BITS, "base": 32})
         # A unit that is fetched, then measured, for its packet.
-        fields = {
-            "queue_pair": pair_bits,
-            "epoch": packet["epoch"].shape,
-            "slot": SLOT_BITS,
-            "slots": 3,
-            "is_final": 1,  # packet of its entry
-            "count": 4,
-            "domain": 16,
-            "unit": _UNIT_BITS,
-            "end": _UNIT_BITS,  # unit of the list's last piece
-            "walks": 1,
-            "direct": 1,
-            "is_data": 1,
-            "is_operation": 1,
-            "is_atomic": 1,
-            "is_operand": 1,  # this unit is not a piece but an ATOMIC's operands
-            "first": 1,  # unit of this packet
-        }
+        fields = WalkUnitLayout(config).members
         start = {"skip": 32, "left": 32, "base": 32}
         self._fetch_layout = data.StructLayout({**fields, **start})
         self._measure_layout = data.StructLayout({**fields, "beyond": 1, "ends_list": 1})
+        self._parts = OneRow(shape=PartLayout())
         if config.is_narrow:
-            self._parts = OneRow(shape=PartLayout())
             self._inline = OneRow(shape=FoundLayout())
             self._operands = OneRow(shape=unsigned(128))
         else:
-            self._parts = OneRow(shape=PartLayout())
             self._inline = Queue(shape=FoundLayout(), depth=_INLINE, shallow=True)
             self._operands = Queue(shape=unsigned(128), depth=_OPERANDS, shallow=True)
 
@@ -156,6 +136,7 @@ class PieceWalk(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        config = self.config
         m.submodules.parts = parts = self._parts
         m.submodules.inlines = inline = self._inline
         m.submodules.operands = operands = self._operands
@@ -172,7 +153,7 @@ class PieceWalk(wiring.Component):
         step = Signal()
         m.d.sync += phase.eq(~step)
 
-        job: Any = Signal(self._job_layout, reset_less=True)
+        job: Any = Signal(WalkJobLayout(config), reset_less=True)
         job_valid = Signal()
         job_moves = Signal()
         job_is_free = Signal()
@@ -202,28 +183,34 @@ class PieceWalk(wiring.Component):
         with m.If(step & job_is_free):
             m.d.sync += [
                 job_valid.eq(self.i.valid & ~waits),
-                *(job[str(name)].eq(packet[str(name)]) for name, _ in self._job_layout),
+                *(job[str(name)].eq(packet[str(name)]) for name, _ in WalkJobLayout(config)),
             ]
 
         looks = step & job_is_free
-        count, is_clearing = self._count(m, looks)
+        m.submodules.counts = counts = PacketCount(config=config)
+        m.d.comb += [
+            counts.looks.eq(looks),
+            counts.taken.eq(self.i.valid & self.i.ready),
+            counts.queue_pair.eq(packet.queue_pair),
+        ]
         start = self._start(m, job, looks)
         start_count = Signal(4, reset_less=True)
         fresh = Signal()
         m.d.sync += fresh.eq(self.i.valid & self.i.ready)
         m.d.comb += start.count.eq(start_count)
         with m.If(fresh):
-            m.d.sync += start_count.eq(count)
+            m.d.sync += start_count.eq(counts.count)
 
         m.submodules.rings = rings = self._table(RingLayout(), latency=2, block=True)
+        ring: Any = rings.write_data
         m.d.comb += [
             rings.read_en.eq(looks),
             rings.read_address.eq(packet.queue_pair),
             rings.write_lanes.eq(fresh & (job.kind == SendPacketKind.SET_UP)),
             rings.write_address.eq(job.queue_pair),
-            rings.write_data.space.eq(self.context.ring_space),
-            rings.write_data.address.eq(self.context.ring_address),
-            rings.write_data.shift.eq(self.context.ring_shift),
+            ring.space.eq(self.context.ring_space),
+            ring.address.eq(self.context.ring_address),
+            ring.shift.eq(self.context.ring_shift),
             place.step.eq(step),
             place.load.eq(job_moves),
             place.ring.eq(rings.read_data),
@@ -277,7 +264,7 @@ class PieceWalk(wiring.Component):
         others_ready = Signal()
         m.d.comb += [
             others_ready.eq(
-                ~is_clearing
+                ~counts.is_clearing
                 & (~takes_inline | inline.i.ready)
                 & (~takes_operand | operands.i.ready)
             ),
@@ -289,36 +276,9 @@ class PieceWalk(wiring.Component):
         self._report(m, step & measure_valid & ends, measure)
         return m
 
-    def _count(self, m: Module, looks: Value) -> tuple[Value, Value]:
-        """Count each queue pair's packets: of the one taken a cycle before, it included."""
-        m.submodules.counts = counts = self._table(unsigned(4), latency=1, block=False)
-        is_clearing = Signal(init=1)
-        cleared = Signal(self.config.bits("queue_pairs"))
-        count = Signal(4)
-        taken = Signal()
-        taken_pair = Signal.like(cleared, reset_less=True)
-        m.d.sync += [
-            taken.eq(self.i.valid & self.i.ready),
-            taken_pair.eq(self.i.p.queue_pair),
-        ]
-        m.d.comb += [
-            count.eq(counts.read_data + 1),
-            counts.read_en.eq(looks),
-            counts.read_address.eq(self.i.p.queue_pair),
-            counts.write_lanes.eq(taken | is_clearing),
-            counts.write_address.eq(Mux(is_clearing, cleared, taken_pair)),
-            counts.write_data.eq(Mux(is_clearing, 0, count)),
-        ]
-        with m.If(is_clearing):
-            m.d.sync += [
-                cleared.eq(cleared + 1),
-                is_clearing.eq(cleared != self.config.queue_pairs - 1),
-            ]
-        return count, is_clearing
-
     def _start(self, m: Module, job: Any, looks: Value) -> Any:
         """Say where the walk of the packet begins: 2 cycles behind its look-up."""
-        self.ended = ended = self._table(self._saved_layout, latency=2, block=True)
+        self.ended = ended = self._table(WalkEndLayout(), latency=2, block=True)
         m.submodules.ended = ended
         saved: Any = ended.read_data
         start: Any = Signal(self._fetch_layout)

@@ -10,6 +10,7 @@ from typing import Any
 import cocotb
 from amaranth.lib import data
 from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.utils import get_sim_time
 
 from hdl.dma import MemoryRequestLayout
 from hdl.roce.config import RoceConfig
@@ -106,7 +107,7 @@ class Frames(StreamSink):
         """Take a frame; what is to be known of a READ is known by now."""
         super().accept(value)
         self.with_data += bool(_FRAME.read(value)["payload_bytes"])
-        self.bed.frames_at.append(len(self.bed.places_seen))
+        self.bed.frames_at.append(get_sim_time("step"))
 
     def _must_wait(self) -> bool:
         if not self.is_patient:
@@ -161,8 +162,8 @@ class Bed:
         self.pages = StreamSource(dut, "pages")
         self.rival = StreamSource(dut, "rival")
         self.memory = MemoryReads(dut, world, lambda: random.randint(*latency), stall)
-        self.frames_at: list[int] = []
-        self.places_seen: list[dict[str, Any]] = []
+        self.frames_at: list[float] = []
+        self.places_seen: list[tuple[float, dict[str, Any]]] = []
         self.data = FrameData(dut, self, chance(stall), waits=first == "frame")
         self.frames = Frames(dut, self, chance(stall), is_patient=first == "data")
         self.sent = StreamSink(dut, "sent", pause=chance(stall))
@@ -213,7 +214,7 @@ class Bed:
                 self._walked(_GATHERED.read(gathered))
             place = int(dut.places.value)
             if place & 1:
-                self.places_seen.append(_READ_PLACE.read(place))
+                self.places_seen.append((get_sim_time("step"), _READ_PLACE.read(place)))
 
     def _walked(self, strobe: dict[str, Any]) -> None:
         pair = strobe["queue_pair"]
@@ -262,9 +263,7 @@ class Bed:
             self.dut.context.value = _CONTEXT.pack(
                 ring_space=space, ring_address=address, ring_shift=shift
             )
-            self.used[index] = [pair.slot, pair.slot]
-            fields.update(slot=pair.slot, slots=0)
-            end = pair.slot
+            self.used[index] = [packet.slot, packet.slot]
         if packet.entry is not None:
             entry = packet.entry
             await self._load(packet)
@@ -380,9 +379,9 @@ class Bed:
         number = frames = 0
         for each in expected:
             if each.place is not None:
-                place = self.places_seen[number]
+                seen_at, place = self.places_seen[number]
                 number += 1
-                assert self.frames_at[frames] >= number, "a frame left before its place"
+                assert seen_at <= self.frames_at[frames], "a frame left before its place"
                 names = ("queue_pair", "reads", "is_atomic", "psn", "count", "length")
                 assert tuple(place[name] for name in names) == each.place
                 if each.target is not None:

@@ -179,7 +179,7 @@ class World:
             psn=random.choice([0, 0xFFFFF0, random.getrandbits(24)]),
             count=old.count if old else 0,
         )
-        return Packet(pair, SendPacketKind.SET_UP, pair.psn, ring=pair.ring)
+        return Packet(pair, SendPacketKind.SET_UP, pair.psn, slot=pair.slot, ring=pair.ring)
 
     def entry(self, pair: Pair, request: SendRequest) -> Entry:
         """Put a work request into the ring."""
@@ -338,7 +338,7 @@ class World:
         return (span[0], span[1] // 4096 * 4096) in self.poisoned
 
     def expect(self, packet: Packet) -> Expected:
-        """What has to come of the next packet."""
+        """Say what has to come of the next packet."""
         pair = packet.pair
         result = Expected()
         if packet.kind is SendPacketKind.SET_UP:

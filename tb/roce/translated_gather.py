@@ -36,6 +36,7 @@ class TranslatedGather(wiring.Component):
         )
 
     def elaborate(self, platform):
+        """Connect the two."""
         m = Module()
         m.submodules.gather = gather = self._gather
         m.submodules.translator = translator = self._translator
