@@ -284,6 +284,8 @@ class Bed:
                 # A local one that has ended but was not told would be flushed, or not.
                 await self.drain(qp)
                 status = random.choice([2, 3, 5, 9])
+                # Told together with the failure, a local one has not ended either.
+                qp.locals += random.randrange(2)
                 qp.fail(status)
                 await self.say(qp, status)
             elif draw < 0.8:
