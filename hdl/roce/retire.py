@@ -82,8 +82,8 @@ class Retire(wiring.Component):
     (``source_queue_pair``), its bytes if it is a success.
 
     Latency from a kick to ``retired`` is 8 or 9 cycles, with narrow beats 2 more, and from there
-    3 to an action or 2 to a kick. Throughput is a turn every 2 cycles, of one queue pair every 8, with narrow
-    beats every 10.
+    3 to an action or 2 to a kick. Throughput is a turn every 2 cycles, of one queue pair every 8,
+    with narrow beats every 10.
 
     Specification: docs/roce-requester.md; IBTA Architecture Specification volume 1, 10.8.5, 11.4.2.
 
