@@ -68,9 +68,9 @@ class ReplyProtocol(wiring.Component):
     queue pair that is READY, for a PSN that was sent and not acknowledged, and fits. What has
     ``failed`` stays so until it is set up.
 
-    Latency from a task to strobes is 10 cycles, and 2 more to its kick, 3 to its action; with
-    narrow beats 12. Throughput is a task every 2 cycles, of one queue pair every 8; with narrow
-    beats every 10.
+    Latency from a task to strobes is 9 or 10 cycles, and 2 more to its kick, 3 to its action; with
+    narrow beats 11 or 12. Throughput is a task every 2 cycles, of one queue pair every 8; with
+    narrow beats every 10.
 
     Specification: docs/roce-requester.md; IBTA Architecture Specification volume 1, 9.7 and 9.9.
 

@@ -81,9 +81,9 @@ class Retire(wiring.Component):
     What a completion has: its queue pair's number, its first slot (``value``), its kind
     (``source_queue_pair``), its bytes if it is a success.
 
-    Latency from a kick to ``retired`` is 10 cycles, with narrow beats 12, and 3 more to an action
-    or 2 to a kick. Throughput is a turn every 2 cycles, of one queue pair every 8, with narrow
-    beats every 10.
+    Latency from a kick to ``retired`` is 8 or 9 cycles, with narrow beats 2 more, and from there
+    3 to an action or 2 to a kick. Throughput is a turn every 2 cycles, of one queue pair every 8,
+    with narrow beats every 10.
 
     Specification: docs/roce-requester.md; IBTA Architecture Specification volume 1, 10.8.5, 11.4.2.
 
@@ -232,7 +232,9 @@ class Retire(wiring.Component):
 
         # 3, or 4: is there a work request, and has it ended?
         turn: Any = later(m, turn_2, ram.latency)
-        kept, tail, replies = row, copies.read_data.tail, states.read_data
+        kept: Any = row
+        tail: Any = copies.read_data.tail
+        replies: Any = states.read_data
         if config.is_narrow:
             # They stay for two cycles, as `row` does.
             kept, tail, replies = (later(m, value, 1) for value in (row, tail, replies))

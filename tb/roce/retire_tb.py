@@ -63,7 +63,9 @@ class _QueuePair:
     def begin(self) -> dict[str, Any]:
         """Begin a work request."""
         is_local = random.random() < 0.2
-        self.psn += 0 if is_local else random.choice([1, 1, 2, 300, 1 << 20])
+        # Behind what was flushed they need not be near the oldest one.
+        far = [1 << 23] if self.failed and self.status == FLUSHED else []
+        self.psn += 0 if is_local else random.choice([1, 1, 2, 300, 1 << 20, *far])
         self.sequence += 1
         row = {
             "end": {
@@ -284,6 +286,8 @@ class Bed:
                 # A local one that has ended but was not told would be flushed, or not.
                 await self.drain(qp)
                 status = random.choice([2, 3, 5, 9])
+                # Told together with the failure, a local one has not ended either.
+                qp.locals += random.randrange(2)
                 qp.fail(status)
                 await self.say(qp, status)
             elif draw < 0.8:
