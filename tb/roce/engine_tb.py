@@ -68,6 +68,7 @@ async def converse(
     ]
     if cards[0].address == cards[1].address:
         links[1] = links[0]
+    wire = Wire(cards, links)
     for number in random.choices(range(len(services)), k=_REQUESTS // 2):
         for mine in range(2):
             kind = random.choice(_KINDS[services[number]])
@@ -79,7 +80,6 @@ async def converse(
     for card in cards:
         while isinstance(card, HardwareCard) and not card.has_posted:
             await bed.wait(64)
-    wire = Wire(cards, links)
     await wire.talk(limit=20_000 * _REQUESTS, is_over=lambda: is_done(conversation))
     await bed.wait(_LATE_CYCLES)
     bed.poll()
