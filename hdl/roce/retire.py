@@ -11,9 +11,10 @@ from hdl.stream import Queue
 
 from .config import RoceConfig
 from .kick_ring import KickRing
-from .layouts import ActionLayout, CompletionStatus, StrobeLayout
+from .layouts import ActionLayout, CompletionLayout, CompletionStatus, StrobeLayout
 from .send_copy import SendCopy
 from .send_layouts import (
+    SLOT_BITS,
     OutstandingLayout,
     OutstandingWriteLayout,
     PositionLayout,
@@ -54,6 +55,22 @@ class _RowLayout(data.StructLayout):
                 "flushes": 1,
                 "number": 24,
                 "completion_queue": config.bits("completion_queues"),
+            }
+        )
+
+
+class _EndLayout(data.StructLayout):
+    """What of completions differs; ``owner`` is the row of ``queue_pair``."""
+
+    def __init__(self, config: RoceConfig):
+        completion = CompletionLayout(config)
+        names = ("queue", "queue_pair", "status", "byte_length")
+        super().__init__(
+            {
+                "owner": config.bits("queue_pairs"),
+                "slot": SLOT_BITS,
+                "kind": 3,
+                **{name: completion[name].shape for name in names},
             }
         )
 
@@ -158,13 +175,17 @@ class Retire(wiring.Component):
         )
         m.submodules.ring = ring = KickRing(config=config)
         m.submodules.actions_queue = actions = Queue(
-            shape=ActionLayout(config), depth=_WAITING, block=True, counted=True
+            shape=_EndLayout(config),
+            depth=_WAITING,
+            block=not config.is_narrow,
+            shallow=config.is_narrow,
+            counted=True,
         )
         m.submodules.kicks_queue = kicks = Queue(
             shape=pair, depth=_WAITING, shallow=True, counted=True
         )
         wiring.connect(m, wiring.flipped(self.kicks), ring.kicks)
-        wiring.connect(m, actions.o, wiring.flipped(self.actions))
+        self._give(m, actions)
         wiring.connect(m, kicks.o, wiring.flipped(self.kicks_out))
 
         clearing = Signal(init=1)
@@ -346,9 +367,8 @@ class Retire(wiring.Component):
             ]
 
         # 6, or 8: it is told.
-        action: Any = Signal(ActionLayout(config), reset_less=True)
+        end: Any = Signal(_EndLayout(config), reset_less=True)
         told: Any = Signal(data.StructLayout({"turn": 1, "ends": 1, "completes": 1, "sets_up": 1}))
-        completion = action.completion
         m.d.sync += [
             told.turn.eq(at.valid),
             told.ends.eq(decided.ends),
@@ -357,25 +377,20 @@ class Retire(wiring.Component):
             self.retired.valid.eq(writes),
             self.retired.queue_pair.eq(at.queue_pair),
             self.retired.position.eq(row.position),
-            action.eq(0),
-            action.queue_pair.eq(at.queue_pair),
-            completion.valid.eq(1),
-            completion.is_send.eq(1),
-            completion.queue.eq(row.completion_queue),
-            completion.queue_pair.eq(row.number),
-            completion.status.eq(decided.status),
-            completion.byte_length.eq(
-                Mux(decided.status == CompletionStatus.SUCCESS, entry.length, 0)
-            ),
-            completion.value.eq(entry.slot),
-            completion.source_queue_pair.eq(entry.kind),
+            end.owner.eq(at.queue_pair),
+            end.queue.eq(row.completion_queue),
+            end.queue_pair.eq(row.number),
+            end.status.eq(decided.status),
+            end.byte_length.eq(Mux(decided.status == CompletionStatus.SUCCESS, entry.length, 0)),
+            end.slot.eq(entry.slot),
+            end.kind.eq(entry.kind),
         ]
         pair = self.retired.queue_pair
         m.d.comb += [
             self.done.valid.eq(told.sets_up),
             self.done.queue_pair.eq(pair),
             actions.i.valid.eq(told.completes),
-            actions.i.payload.eq(action),
+            actions.i.payload.eq(end),
             kicks.i.valid.eq(told.ends),
             kicks.i.payload.eq(pair),
             # Its next turn waits for the row, so this need not.
@@ -387,3 +402,22 @@ class Retire(wiring.Component):
             for name, queue in (("actions", actions), ("kicks", kicks))
         ]
         m.d.comb += has_room.eq(room[0] & room[1])
+
+    def _give(self, m: Module, ends: Queue) -> None:
+        """Make actions of what waits."""
+        end: Any = ends.o.p
+        action: Any = self.actions.p
+        completion = action.completion
+        m.d.comb += [
+            self.actions.valid.eq(ends.o.valid),
+            ends.o.ready.eq(self.actions.ready),
+            action.queue_pair.eq(end.owner),
+            completion.valid.eq(ends.o.valid),
+            completion.is_send.eq(ends.o.valid),
+            *(
+                completion[name].eq(end[name])
+                for name in ("queue", "queue_pair", "status", "byte_length")
+            ),
+            completion.value.eq(end.slot),
+            completion.source_queue_pair.eq(end.kind),
+        ]
