@@ -1,6 +1,7 @@
 """Exact cycles of the whole engine: what it sends, while as much comes in."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import cocotb
@@ -88,17 +89,18 @@ class Rate:
         await bed.wait(300)
         self.cycles.clear()
 
-    def ask(self, number: int, kind: SendKind, length: int, *, signalled: bool) -> None:
-        """Post a work request."""
+    def ask(self, number: int, kind: SendKind, length: int, count: int) -> None:
+        """Post work requests, of which the last one tells when all have ended."""
         request = SendRequest(
             0,
             kind,
             gather=((KEY, _BASE + number * (1 << 20), length),),
             remote_address=_BASE + (1 << 31) + number * (1 << 20),
             remote_key=KEY,
-            signalled=signalled,
+            signalled=False,
         )
-        self.bed.post_send(number, request)
+        last = replace(request, signalled=True)
+        self.bed.post_send(number, *[request] * (count - 1), last)
 
     async def until(self, completions: int) -> None:
         """Wait for so many completions."""
@@ -123,9 +125,7 @@ async def streams_both_ways(dut, kind, pairs):
     messages = 32 // pairs
     for n in range(pairs):
         for side in range(2):
-            for message in range(messages):
-                number = n + side * _PAIRS
-                rate.ask(number, kind, 16 * _MTU, signalled=message == messages - 1)
+            rate.ask(n + side * _PAIRS, kind, 16 * _MTU, messages)
     await rate.until(2 * pairs)
     # From the first quarter to the third: everything is under way.
     beats = rate.cycles[len(rate.cycles) // 4 : 3 * len(rate.cycles) // 4]
@@ -143,8 +143,7 @@ async def small_writes(dut, pairs):
     await rate.begin(pairs)
     count = 120
     for n in range(pairs):
-        for message in range(count):
-            rate.ask(n, SendKind.WRITE, 64, signalled=message == count - 1)
+        rate.ask(n, SendKind.WRITE, 64, count)
     await rate.until(pairs)
     ends = [cycle for cycle, _ in rate.frames]
     assert len(ends) == pairs * count

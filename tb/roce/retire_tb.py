@@ -343,4 +343,4 @@ async def one_ends_every_second_cycle(dut):
             bed.kicks.send_value(qp.index)
         for qp in qps:
             await bed.drain(qp)
-        assert bed.ends[-1] - bed.ends[before] <= count * cycles + 16, (count, cycles)
+        assert bed.ends[-1] - bed.ends[before] <= count * cycles + 24, (count, cycles)
