@@ -11,7 +11,15 @@ from tb.roce.sizes import small
 from tb.simulate import simulate
 
 
-@pytest.mark.parametrize(("data_bytes", "rows"), [(8, 8), (16, 4), (64, 4), (128, 8)])
+@pytest.mark.parametrize(
+    ("data_bytes", "rows"),
+    [
+        (8, 8),
+        pytest.param(16, 4, marks=pytest.mark.long),
+        pytest.param(64, 4, marks=pytest.mark.long),
+        (128, 8),
+    ],
+)
 def test_frame_builder(data_bytes, rows, run_dir):
     config = small(data_bytes, queue_pairs=4)
     builder = FrameBuilder(config=config, rows=rows)

@@ -43,7 +43,11 @@ def responder(data_bytes, run_dir, testbench, *, seed=1, **env):
     )
 
 
-@pytest.mark.parametrize("data_bytes", [8, 64, 128])
+#: What takes minutes to build, and differs little from the others.
+_LONG_64 = pytest.param(64, marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("data_bytes", [8, _LONG_64, 128])
 def test_recordings(data_bytes, run_dir):
     path = recordings(run_dir / "recordings.json")
     responder(data_bytes, run_dir, "responder_tb", RECORDINGS=path)
