@@ -2,7 +2,7 @@
 
 from hdl.roce.config import RoceConfig
 
-__all__ = ["SMALL", "least", "small", "whole"]
+__all__ = ["SMALL", "least", "small", "talking", "whole"]
 
 #: What most tests use; those that care say what differs.
 SMALL = {
@@ -42,4 +42,16 @@ def whole(data_bytes: int) -> RoceConfig:
         scatter_entries=4,
         completion_queues=4,
         resources=16,
+    )
+
+
+def talking(data_bytes: int) -> RoceConfig:
+    """Make the configuration of the whole engine, one for all, so that it is built once."""
+    return small(
+        data_bytes,
+        regions=128,
+        receive_queues=32,
+        receive_depth=128,
+        receive_requests=1024,
+        send_slots=16,
     )

@@ -7,20 +7,13 @@ from dataclasses import asdict
 import pytest
 
 from tb.roce.parsed_responder import ParsedEngine
-from tb.roce.sizes import small
+from tb.roce.sizes import talking
 from tb.simulate import simulate
 
 
 @pytest.mark.parametrize("data_bytes", [8, 64])
 def test_conversation(data_bytes, run_dir):
-    config = small(
-        data_bytes,
-        regions=128,
-        receive_queues=32,
-        receive_depth=128,
-        receive_requests=1024,
-        send_slots=16,
-    )
+    config = talking(data_bytes)
     simulate(
         ParsedEngine(config=config),
         name=f"engine_{data_bytes}",
