@@ -20,6 +20,7 @@ from sim.roce import (
     Rights,
     SendQueuePair,
     SendRequest,
+    Service,
 )
 from tb.roce.engine_bed import EngineBed
 from tb.roce.responder_bed import config_from_environment
@@ -88,14 +89,18 @@ class _Served:
         queue = self.bed.free_queues.pop()
         self.receives[number] = _Receives(queue)
         reads = min(connection.reads, self.bed.config.resources)
+        # A queue pair of datagrams has no peer: each of them says where it goes.
+        is_datagram = connection.service is Service.UD
+        peer = bytes(len(connection.peer)) if is_datagram else connection.peer
+        peer_queue_pair = 0 if is_datagram else connection.peer_queue_pair
         await self.bed.set_up(
             QueuePair(
                 number,
                 connection.service,
                 connection.mtu,
                 expected=connection.expected,
-                peer=connection.peer,
-                peer_queue_pair=connection.peer_queue_pair,
+                peer=peer,
+                peer_queue_pair=peer_queue_pair,
                 rights=connection.rights,
                 receives=queue,
                 q_key=connection.q_key,
@@ -109,8 +114,8 @@ class _Served:
                 connection.service,
                 connection.mtu,
                 psn=connection.psn,
-                peer=connection.peer,
-                peer_queue_pair=connection.peer_queue_pair,
+                peer=peer,
+                peer_queue_pair=peer_queue_pair,
                 q_key=connection.q_key,
                 reads=reads,
                 timeout=timeout,

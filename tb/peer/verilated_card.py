@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,18 @@ _TICK_CYCLES = 16
 _TICK_SHIFT = 10
 _TICK_NANOSECONDS = 1024 << _TICK_SHIFT
 _TIMEOUT_NANOSECONDS = 4096 << _TICK_SHIFT
-_START_SECONDS = 60
+#: Whatever it is asked for, a simulator says something within this time.
+_ANSWER_SECONDS = 60
+
+
+@cache
+def _simulator(data_bytes: int) -> Path:
+    """Build what tests of the engine use, so that it is built once for all of them."""
+    return build(ParsedEngine(config=talking(data_bytes)), name=_name(data_bytes))
+
+
+def _name(data_bytes: int) -> str:
+    return f"engine_{data_bytes}"
 
 
 def _timeout_code(nanoseconds: int) -> int:
@@ -51,19 +63,29 @@ class VerilatedCard(Card):
         Bytes per beat: 8 or 64.
     run_dir : Path, optional
         Folder for what the simulator says, and with ``WAVES=1`` for its waves.
+
+    Attributes
+    ----------
+    cycles : int
+        How far the simulator has come.
+
+    Raises
+    ------
+    MissingToolError, SystemExit
+        As of :func:`tb.simulate.build`: the first time, the simulator is built, for minutes.
+    CardLostError
+        If the simulator does not begin.
     """
 
     memory_address = 1 << 44
     memory_bytes = 1 << 24
 
     def __init__(self, *, data_bytes: int = 64, run_dir: Path | None = None):
-        config = talking(data_bytes)
-        name = f"engine_{data_bytes}"
-        # As tests have it, so that it is built once for all of them.
-        simulator = build(ParsedEngine(config=config), name=name)
+        simulator = _simulator(data_bytes)
         self._folder = Path(tempfile.mkdtemp(prefix="headrace-"))
-        self.run_dir = run_dir or BUILD / "sim" / f"card_{data_bytes}"
-        self.run_dir.mkdir(parents=True, exist_ok=True)
+        run_dir = run_dir or BUILD / "sim" / f"card_{data_bytes}"
+        run_dir.mkdir(parents=True, exist_ok=True)
+        self.log_file = run_dir / "simulator.log"
         self._line: Line | None = None
         self._coming: list[bytes] = []
         self._sent: list[SendCompletion] = []
@@ -73,19 +95,19 @@ class VerilatedCard(Card):
         self.cycles = 0
         self._error: Exception | None = None
         options = {
-            "name": name,
+            "name": _name(data_bytes),
             "testbench": "tb.peer.card_tb",
-            "run_dir": self.run_dir,
-            "log_file": self.run_dir / "simulator.log",
+            "run_dir": run_dir,
+            "log_file": self.log_file,
             "env": {
-                "ROCE_CONFIG": json.dumps(asdict(config)),
+                "ROCE_CONFIG": json.dumps(asdict(talking(data_bytes))),
                 "CARD_SOCKET": self._folder / "line",
             },
         }
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(self._folder / "line"))
         listener.listen(1)
-        listener.settimeout(_START_SECONDS)
+        listener.settimeout(_ANSWER_SECONDS)
         self._runner = threading.Thread(
             target=self._run, args=(simulator, options, listener), daemon=True
         )
@@ -97,7 +119,7 @@ class VerilatedCard(Card):
             raise self._lost() from None
         finally:
             listener.close()
-        one.settimeout(None)
+        one.settimeout(_ANSWER_SECONDS)
         self._line = Line(one)
 
     def _run(self, simulator: Path, options: dict[str, Any], listener: socket.socket) -> None:
@@ -110,15 +132,16 @@ class VerilatedCard(Card):
             listener.close()
 
     def _lost(self) -> CardLostError:
-        self._runner.join(_START_SECONDS)
-        return CardLostError(f"the engine's simulator has ended; see {self.run_dir}")
+        self._runner.join(_ANSWER_SECONDS)
+        why = self._error or "it says nothing"
+        return CardLostError(f"the engine's simulator: {why}; see {self.log_file}")
 
     def close(self) -> None:
         """End the simulator."""
         if self._line is not None:
             self._line.close()
         self._line = None
-        self._runner.join(_START_SECONDS)
+        self._runner.join(_ANSWER_SECONDS)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _ask(self, name: str, *words: Any) -> Any:
