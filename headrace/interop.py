@@ -56,7 +56,8 @@ def interop(
 ) -> None:
     """Let the RoCEv2 engine and Linux ask each other for everything; compare all memory.
 
-    Boots a Linux guest with Soft-RoCE in QEMU; fetches its Debian packages the first time.
+    Boots a Linux guest with Soft-RoCE in QEMU; fetches its Debian packages the first time. The
+    engine is its golden model, or the hardware in Verilator, which is built the first time.
 
     Example: `headrace interop --only 'lost|ib-write-bw' --pcap lost.pcap`
     """
