@@ -5,8 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..roce import Completion, Rights, SendCompletion, SendRequest, Service
+from .packages import PeerError
 
-__all__ = ["Card", "Connection"]
+__all__ = ["Card", "CardLostError", "Connection"]
+
+
+class CardLostError(PeerError):
+    """The engine does not do anything any more."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,10 @@ class Card(ABC):
     #: Memory that regions may lie in: first byte, which begins a page, and how many.
     memory_address: int
     memory_bytes: int
+
+    def close(self) -> None:
+        """End what stands behind it: nothing is asked of it any more."""
+        return
 
     # Frames.
 

@@ -14,6 +14,8 @@ __all__ = ["CardEnd"]
 
 _FIRST_NUMBER = 0x100
 _FIRST_KEY = 0x4200
+#: Indices of keys: as many regions as an engine has at least, 4 pages each.
+_KEYS = 16
 _WAIT_SECONDS = 8
 
 
@@ -42,6 +44,7 @@ class CardEnd(End):
         self.address = card.memory_address
         self.key = _FIRST_KEY
         self.number = _FIRST_NUMBER
+        self._opened = 0
         self._loop = loop
         self._ended: list[Ended | Arrived] = []
         self._terms: Terms | None = None
@@ -51,8 +54,10 @@ class CardEnd(End):
     def open(self, terms: Terms) -> None:
         """Clear and register the buffer; choose a number for the queue pair."""
         self.number += 1
-        # The index of the key in its upper 24 bits, and the 8 bits that change.
-        self.key += 0x101
+        # The index of the key in its upper 24 bits, one of some, and the 8 bits that change.
+        self._opened += 1
+        index, variant = self._opened % _KEYS, self._opened & 0xFF
+        self.key = _FIRST_KEY + (index << 8) + variant
         self.card.write(self.address, bytes(BUFFER_BYTES))
         self.card.register(self.key, self.address, BUFFER_BYTES, terms.rights)
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .card import Card
+from .card import Card, CardLostError
 from .card_end import CardEnd
 from .end import ENGINE
 from .guest import CARD, GUEST, Guest, GuestLostError, accelerators
@@ -124,6 +124,8 @@ class Meeting:
         ------
         GuestLostError
             If the guest does nothing any more.
+        CardLostError
+            If the engine does not.
         """
         begun = time.monotonic()
         why = ""
@@ -133,7 +135,7 @@ class Meeting:
             else:
                 self._leave()
                 play_tool(item, self._engine, self.guest, self._door)
-        except GuestLostError:
+        except (GuestLostError, CardLostError):
             raise
         except PeerError as error:
             why = str(error)

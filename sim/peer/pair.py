@@ -145,6 +145,9 @@ class Pair:
         """
         asker, answerer = self._asker, self._answerer
         self._identifier += 1
+        if kind.is_atomic:
+            # Some engines put what atomic operations find at multiples of its size only.
+            asker.free += -asker.free % length
         offset = asker.place(length)
         sends = kind is SendKind.SEND
         remote = 0

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hdl.roce.config import RoceConfig
-from sim.roce import SendCompletion, SendKind, SendQueuePair, SendRequest, SendStatus
+from sim.roce import (
+    SendCompletion,
+    SendKind,
+    SendQueuePair,
+    SendRequest,
+    SendStatus,
+    Service,
+)
 from sim.roce.work_entry import SLOT_BYTES, encode_entry
 
 from .parsed_responder import ParsedEngine
@@ -21,6 +28,8 @@ _WORK_BASE = 1 << 40
 _RING_SHIFT = 8
 _SLOTS = 1 << 16
 _SEND_FLAG = 1 << 4
+#: More than a row of addresses takes to be written.
+_ROW_CYCLES = 100
 #: Numbers of CompletionStatus in the hardware, of work requests.
 _STATUSES = {
     0: SendStatus.SUCCESS,
@@ -73,6 +82,7 @@ class EngineBed(Bed):
     def __init__(self, dut: Any, config: RoceConfig, **options: Any):
         self.sends: list[SendCompletion] = []
         self.work: dict[int, WorkQueue] = {}
+        self._datagram_rows: dict[bytes, int] = {}
         self.on_frame: Callable[[bytes], None] = lambda frame: None
         super().__init__(dut, config, **options)
 
@@ -132,7 +142,7 @@ class EngineBed(Bed):
         size = 1 << _RING_SHIFT
         rung = queue.producer
         while queue.waiting:
-            entry = encode_entry(queue.waiting[0])
+            entry = self._encode(queue.waiting[0])
             slots = len(entry) // SLOT_BYTES
             if (queue.producer - queue.consumer) % _SLOTS + slots > size:
                 break
@@ -145,6 +155,29 @@ class EngineBed(Bed):
             queue.producer = (queue.producer + slots) % _SLOTS
         if queue.producer != rung:
             self.tell("doorbells", queue_pair=queue.row, slot=queue.producer)
+
+    def _encode(self, request: SendRequest) -> bytes:
+        if request.datagram is None:
+            return encode_entry(request)
+        return encode_entry(request, address_row=self._datagram_rows[request.datagram.peer])
+
+    async def set_up_datagrams(self, peer: bytes) -> None:
+        """Make an IP address known that datagrams go to."""
+        if peer in self._datagram_rows:
+            return
+        # Behind the rows of queue pairs.
+        row = self.config.queue_pairs + len(self._datagram_rows)
+        assert row < 2 * self.config.queue_pairs, "too many addresses"
+        self._datagram_rows[peer] = row
+        self._tell_address(row, peer=peer, queue_pair=0, p_key=0xFFFF)
+        await self.told()
+        await self.wait(_ROW_CYCLES)
+
+    async def tear_down(self, number: int) -> None:
+        """Put both sides of a queue pair into reset."""
+        row = {"state": 0, "service": Service.RC.value, "number": number, "mtu_shift": 8}
+        self.tell("send_contexts", queue_pair=self._row(number), row=row)
+        await super().tear_down(number)
 
     def _keep(self, queue: int, entry: bytes) -> None:
         if not entry[19] & _SEND_FLAG:

@@ -265,6 +265,12 @@ class Bed(Driver):
         idle = self.later.cycle - max(self._last_moved, since)
         assert idle < PATIENCE, f"nothing moves for {idle} cycles; busy: {self._why_busy()}"
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing happens any more, but for what time brings."""
+        quiet_since = self._last_busy + self.quiet_cycles
+        return quiet_since <= self.later.cycle and not self._why_busy() and self.later.is_idle
+
     async def settle(self) -> None:
         """Wait until nothing happens any more."""
         since = self.later.cycle

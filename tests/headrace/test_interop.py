@@ -39,7 +39,7 @@ def why_not() -> str:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--engine harware", "engine must be model, not 'harware'"),
+        ("--engine harware", "engine must be model or hardware, not 'harware'"),
         ("--only unicorn", "nothing has 'unicorn' in its name: headrace interop --list"),
         ("--only (", "'(' is no regular expression"),
     ],
