@@ -63,6 +63,8 @@ class EngineBed(Bed):
         In order.
     on_frame : callable
         Gets each frame that the device sends.
+    datagram_rows : dict of bytes to int
+        Rows of addresses of datagrams, by IP address; :meth:`add_address` makes one.
     """
 
     component = ParsedEngine
@@ -73,6 +75,7 @@ class EngineBed(Bed):
     def __init__(self, dut: Any, config: RoceConfig, **options: Any):
         self.sends: list[SendCompletion] = []
         self.work: dict[int, WorkQueue] = {}
+        self.datagram_rows: dict[bytes, int] = {}
         self.on_frame: Callable[[bytes], None] = lambda frame: None
         super().__init__(dut, config, **options)
 
@@ -122,6 +125,13 @@ class EngineBed(Bed):
         self.tell("send_contexts", queue_pair=row, row=fields)
         await self.told()
 
+    async def add_address(self, peer: bytes, *, p_key: int = 0xFFFF) -> None:
+        """Say where datagrams to ``peer`` go."""
+        number = len(self.datagram_rows) % self.config.queue_pairs
+        row = self.datagram_rows.setdefault(peer, self.config.queue_pairs + number)
+        self._tell_address(row, peer=peer, queue_pair=0, p_key=p_key)
+        await self.told()
+
     def post_send(self, number: int, request: SendRequest) -> None:
         """Post a work request; it waits while the ring has no room."""
         queue = self.work[number]
@@ -132,7 +142,9 @@ class EngineBed(Bed):
         size = 1 << _RING_SHIFT
         rung = queue.producer
         while queue.waiting:
-            entry = encode_entry(queue.waiting[0])
+            datagram = queue.waiting[0].datagram
+            address_row = self.datagram_rows[datagram.peer] if datagram else 0
+            entry = encode_entry(queue.waiting[0], address_row=address_row)
             slots = len(entry) // SLOT_BYTES
             if (queue.producer - queue.consumer) % _SLOTS + slots > size:
                 break

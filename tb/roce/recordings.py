@@ -8,12 +8,26 @@ from sim.roce import RocePacket
 
 from .captured_requests import AskingSide, asking_sides
 
-__all__ = ["BEHIND_A_NAK", "FAILED", "NAMES", "VERBS", "load", "recorded", "says"]
+__all__ = ["BEHIND_A_NAK", "FAILED", "NAMES", "TIMERS", "VERBS", "load", "recorded", "says"]
 
 _CAPTURES = Path(__file__).parents[2] / "data" / "captures"
 NAMES = sorted(path.stem for path in _CAPTURES.glob("*.json"))
 #: Packets that Soft-RoCE still sent behind a NAK that ends the queue pair.
 BEHIND_A_NAK = {"v_rc_nak_bad_rkey_write": 2}
+#: How often it was time that made the requester send again what Soft-RoCE sent again.
+TIMERS = {
+    "f_bad_icrc_write_only": 1,
+    "f_drop_atomic_ack": 1,
+    "f_drop_read_request": 1,
+    "f_drop_read_resp_last": 1,
+    "f_drop_write_ack": 1,
+    "f_drop_write_last": 1,
+    "f_timeout_exceeded": 2,
+    "rc_pingpong_m2048_s1": 2,
+    "rc_pingpong_m256_s1000": 1,
+    "v_rc_rnr_exceeded": 2,
+    "v_rc_rnr_nak": 3,
+}
 FAILED = {
     "f_timeout_exceeded": "RETRY_EXCEEDED",
     "v_rc_nak_bad_rkey_read": "REMOTE_ACCESS",

@@ -6,23 +6,9 @@ import pytest
 
 from sim.roce import KeyTable, Memory, Requester
 from tb.roce.captured_requests import AskingSide
-from tb.roce.recordings import BEHIND_A_NAK, FAILED, NAMES, VERBS, load, recorded, says
+from tb.roce.recordings import BEHIND_A_NAK, FAILED, NAMES, TIMERS, VERBS, load, recorded, says
 
 PSNS = 1 << 24
-#: How often it was time that made the model send again what Soft-RoCE sent again.
-TIMERS = {
-    "f_bad_icrc_write_only": 1,
-    "f_drop_atomic_ack": 1,
-    "f_drop_read_request": 1,
-    "f_drop_read_resp_last": 1,
-    "f_drop_write_ack": 1,
-    "f_drop_write_last": 1,
-    "f_timeout_exceeded": 2,
-    "rc_pingpong_m2048_s1": 2,
-    "rc_pingpong_m256_s1000": 1,
-    "v_rc_rnr_exceeded": 2,
-    "v_rc_rnr_nak": 3,
-}
 
 
 def replay(side: AskingSide) -> tuple[Requester, Counter]:
