@@ -14,8 +14,8 @@ _CONFIG = config_from_environment()
 _LONG = "LONG" in os.environ
 #: Exchanges at a time; queue pair numbers differ in their low 4 bits.
 _PAIRS = 7
-#: Of a queue pair, one timeout is 2048 cycles; retries are 7.
-_LIMIT = 12_000
+#: Cycles of an exchange beside others, and what a lost frame adds: a timeout of 2048, and a look.
+_LIMIT, _LOSS = 6000, 2200
 
 
 async def begin(dut) -> World:
@@ -32,7 +32,8 @@ async def work(world: World, pair: Pair, plans: deque[Plan], took: list[int]) ->
     """Let a pair have one exchange after the other."""
     while plans:
         plan = plans.popleft()
-        took.append(await Exchange(world, pair, plan).run(limit=_LIMIT))
+        losses = sum(len(drops) for drops in plan.drops)
+        took.append(await Exchange(world, pair, plan).run(limit=_LIMIT + _LOSS * losses))
 
 
 async def all_of(world: World, plans: list[Plan]) -> list[int]:
