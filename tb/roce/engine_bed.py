@@ -72,6 +72,11 @@ class EngineBed(Bed):
         In order.
     on_frame : callable
         Gets each frame that the device sends.
+    datagram_rows : dict of bytes to int
+        Rows of addresses of datagrams, by IP address; :meth:`add_address` makes one.
+    raw : dict of list of (int, SendStatus)
+        By queue pairs whose work queue has what :meth:`post_raw` put in: first slot and status of
+        each completion.
     """
 
     component = ParsedEngine
@@ -83,6 +88,7 @@ class EngineBed(Bed):
         self.sends: list[SendCompletion] = []
         self.work: dict[int, WorkQueue] = {}
         self._datagram_rows: dict[bytes, int] = {}
+        self.raw: dict[int, list[tuple[int, SendStatus]]] = {}
         self.on_frame: Callable[[bytes], None] = lambda frame: None
         super().__init__(dut, config, **options)
 
@@ -138,6 +144,14 @@ class EngineBed(Bed):
         queue.waiting.extend(requests)
         self._fill(queue)
 
+    def post_raw(self, number: int, entries: bytes, *, producer: int | None = None) -> None:
+        """Post slots of anything, once behind a set-up; ``producer`` is what the doorbell says."""
+        queue = self.work[number]
+        self.raw[number] = []
+        self.memory.write(_WORK_SPACE, queue.base, entries)
+        slot = len(entries) // SLOT_BYTES if producer is None else producer
+        self.tell("doorbells", queue_pair=queue.row, slot=slot)
+
     def _fill(self, queue: WorkQueue) -> None:
         size = 1 << _RING_SHIFT
         rung = queue.producer
@@ -190,6 +204,9 @@ class EngineBed(Bed):
         number, first = number_at(12, 3), number_at(8, 4)
         work = self.work[number]
         status = _STATUSES[entry[15]]
+        if number in self.raw:
+            self.raw[number].append((first, status))
+            return
         # All that were posted before it have ended too: those that are not signalled.
         while True:
             slot, slots, request = work.posted.popleft()

@@ -4,6 +4,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import cocotb
@@ -30,6 +31,12 @@ _MARGIN_CYCLES = 300
 _HIDDEN_BYTES = 3 * 4300
 #: Beats that wait outside at most.
 _WAITING_BEATS = 4096
+
+
+@cache
+def _component(kind: type[Parsed], config: RoceConfig) -> Any:
+    """Make the device, whose signature tells of its ports: once for all tests."""
+    return kind(config=config)
 
 
 def config_from_environment() -> RoceConfig:
@@ -87,7 +94,7 @@ class Bed(Driver):
         card_v6: bytes = bytes(16),
     ):
         self.dut = dut
-        component: Any = self.component(config=config)
+        component = _component(self.component, config)
         self._bits = {name: 1 << n for n, name in enumerate(component.handshakes)}
         self._offers: dict[int, Offer] = {}
         self._live: dict[int, Offer] = {}
