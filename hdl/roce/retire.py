@@ -117,7 +117,7 @@ class Retire(wiring.Component):
     Members
     -------
     outstanding : In(OutstandingWriteLayout(config))
-        Strobe, before ``send_state`` tells of it.
+        Strobe, not later than ``send_state`` tells of it.
     send_state : In(SendStateStrobe(config))
         As :class:`SendCopy` has it.
     state : In(ReplyStateLayout(config))
@@ -263,7 +263,8 @@ class Retire(wiring.Component):
             depth=config.queue_pairs * config.send_requests,
             lane_count=1,
             latency=2,
-            bypass=False,
+            # A tail that is known in the cycle in which it comes has its row in the same.
+            bypass=True,
         )
         row: Any = rows.row
         m.d.comb += [
