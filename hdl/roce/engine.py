@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.dma import MemoryReadSignature
 from hdl.pipeline import DescribedLayout
-from hdl.stream import PacketSignature, Queue
+from hdl.stream import PacketLayout, PacketSignature, Queue
 
 from .action_merge import ActionMerge
 from .config import RoceConfig
@@ -25,6 +25,9 @@ from .send_layouts import SendContextLayout
 from .send_protocol import DoorbellLayout
 
 __all__ = ["Engine"]
+
+#: Beats of a request's data that wait for the frame before: its headers take 2 to 10 beats more.
+_DATA_BEATS = 9
 
 
 class Engine(wiring.Component):
@@ -129,7 +132,12 @@ class Engine(wiring.Component):
         link(core.frames, frames.i[0])
         link(core.data, frames.data[0])
         link(requester.frames, frames.i[1])
-        link(requester.data, frames.data[1])
+        # A frame takes more beats than its data: these wait, as answers' do in AnswerChoice.
+        m.submodules.data_queue = data_queue = Queue(
+            shape=PacketLayout(config.data_bytes), depth=_DATA_BEATS, shallow=config.is_narrow
+        )
+        link(requester.data, data_queue.i)
+        link(data_queue.o, frames.data[1])
         link(frames.o, builder.i)
         link(frames.o_data, builder.data)
         link(builder.o, wiring.flipped(own.o))

@@ -200,31 +200,40 @@ class FrameHeaders(wiring.Component):
             now.ends.eq(ends),
             now.about.eq(about),
         ]
+        # Each stage moves when it may: a frame that comes while one of a beat waits catches up.
         stages = [now]
+        valids = [valid]
+        steps = []
         for cycle in range(self.wait_cycles):
             later = Signal(stage, name=f"stage_{cycle}", reset_less=True)
             later_valid = Signal(name=f"valid_{cycle}")
-            with m.If(moves):
-                m.d.sync += [later.eq(stages[-1]), later_valid.eq(valid)]
+            step = Signal(name=f"step_{cycle}")
+            with m.If(step):
+                m.d.sync += [later.eq(stages[-1]), later_valid.eq(valids[-1])]
             stages.append(later)
-            valid = later_valid
+            valids.append(later_valid)
+            steps.append(step)
         now = stages[-1]
+        for step, later_valid, after in zip(
+            steps, valids[1:], [*steps[1:], self.o.ready], strict=True
+        ):
+            m.d.comb += step.eq(after | ~later_valid)
 
         # The sum so far of the answer whose first beat it is, with the length; folded.
         summed = Signal(17, reset_less=True)
         folded = Signal(16, reset_less=True)
         source = stages[self.wait_cycles % 2]
         partial = Cat(source.row[8:16], source.row[:8])
-        with m.If(moves):
+        with m.If(steps[-1]):
             m.d.sync += folded.eq(summed[:16] + summed[16])
-            with m.If(source.number == 0):
-                m.d.sync += summed.eq(partial + (source.about.udp_words << 2))
+        with m.If(steps[0] & (source.number == 0)):
+            m.d.sync += summed.eq(partial + (source.about.udp_words << 2))
 
         # The last: what fills the template's gaps.
         o: Any = self.o.p
         m.d.comb += [
-            moves.eq(self.o.ready | ~valid),
-            self.o.valid.eq(valid),
+            moves.eq(steps[0] | ~valid),
+            self.o.valid.eq(valids[-1]),
             o.data.eq(self._kept(now) | self._gaps(m, now, folded)),
             o.last.eq(now.ends),
             o.has_vlan.eq(now.variant[0]),

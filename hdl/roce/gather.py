@@ -123,7 +123,8 @@ class Gather(wiring.Component):
         self._records = Queue(
             shape=GatherRecordLayout(config),
             depth=_NARROW_PACKETS if narrow else _PACKETS,
-            block=True,
+            block=not narrow,
+            shallow=narrow,
         )
         written = data.StructLayout({"key": config.bits("regions"), "row": KeyLayout(config)})
         super().__init__(

@@ -25,7 +25,7 @@ class KickRing(wiring.Component):
     ``again``, for a kick, in this order. When a kick waits, no turn begins: so it is passed by one
     turn and one ``again`` at most, and a turn by one kick.
 
-    Latency from a kick to ``wants`` is 3 cycles, if nobody else waits. Throughput is a kick per
+    Latency from a kick to ``wants`` is 2 cycles, if nobody else waits. Throughput is a kick per
     cycle in which neither a turn begins nor ``again`` is at work; a turn every 2 cycles. After
     reset bits are cleared, one each cycle; kicks wait as long.
 

@@ -13,6 +13,8 @@ __all__ = [
     "ReplyRowLayout",
     "ReplyTaskKind",
     "ReplyTaskLayout",
+    "ReplyVerdictInputLayout",
+    "ReplyVerdictLayout",
     "RnrStrobe",
     "TimeLayout",
 ]
@@ -149,5 +151,66 @@ class ReplyRowLayout(data.StructLayout):
                 "ends": 1,
                 "end_psn": 24,
                 "end_status": CompletionStatus,
+            }
+        )
+
+
+class ReplyVerdictInputLayout(data.StructLayout):
+    """A task with what is known of its queue pair.
+
+    Fields
+    ------
+    task : ReplyTaskLayout(config)
+    row : ReplyRowLayout(config)
+    context : ReplyContextLayout()
+    highest : 24 bits
+        PSN behind the last one that was sent.
+    places : config.bits("resources") + 1 bits
+        Places of responses that came since reset, modulo twice their ring.
+    """
+
+    def __init__(self, config: RoceConfig):
+        super().__init__(
+            {
+                "task": ReplyTaskLayout(config),
+                "row": ReplyRowLayout(config),
+                "context": ReplyContextLayout(),
+                "highest": 24,
+                "places": config.bits("resources") + 1,
+            }
+        )
+
+
+class ReplyVerdictLayout(data.StructLayout):
+    """What is to be done.
+
+    Fields
+    ------
+    row : ReplyRowLayout(config)
+        State behind the task; of SET_UP only ``places`` means something.
+    changes : 1 bit
+        What others see of the row is another one now.
+    has_action : 1 bit
+        The task is a response, which has a payload.
+    stores, swaps : 1 bit each
+        Its payload goes to ``place``; its bytes in reverse order.
+    place : PlaceLayout(config)
+    begins_wait : 1 bit
+        The queue pair waits for the time of an RNR NAK.
+    breaks : 1 bit
+        The queue pair, a reliable one, went to error by itself.
+    """
+
+    def __init__(self, config: RoceConfig):
+        super().__init__(
+            {
+                "row": ReplyRowLayout(config),
+                "changes": 1,
+                "has_action": 1,
+                "stores": 1,
+                "swaps": 1,
+                "place": PlaceLayout(config),
+                "begins_wait": 1,
+                "breaks": 1,
             }
         )

@@ -44,6 +44,15 @@ _WAITING = 16
 _ON_THEIR_WAY = 8
 
 
+class _ResponseLayout(data.StructLayout):
+    """What of an action differs between responses; ``stores`` if it is a WRITE."""
+
+    def __init__(self, config: RoceConfig):
+        action = ActionLayout(config)
+        names = ("queue_pair", "payload_offset", "payload_bytes", "place", "swapped")
+        super().__init__({"stores": 1, **{name: action[name].shape for name in names}})
+
+
 class ReplyProtocol(wiring.Component):
     """Check each reply against its queue pair; say what has ended, and what is to be sent again.
 
@@ -68,9 +77,9 @@ class ReplyProtocol(wiring.Component):
     queue pair that is READY, for a PSN that was sent and not acknowledged, and fits. What has
     ``failed`` stays so until it is set up.
 
-    Latency from a task to strobes is 10 cycles, and 2 more to its kick, 3 to its action; with
-    narrow beats 12. Throughput is a task every 2 cycles, of one queue pair every 8; with narrow
-    beats every 10.
+    Latency from a task to strobes is 9 or 10 cycles, and 2 more to its kick, 3 to its action; with
+    narrow beats 11 or 12. Throughput is a task every 2 cycles, of one queue pair every 8; with
+    narrow beats every 10.
 
     Specification: docs/roce-requester.md; IBTA Architecture Specification volume 1, 9.7 and 9.9.
 
@@ -166,15 +175,20 @@ class ReplyProtocol(wiring.Component):
         m.submodules.errors_queue = errors = Queue(
             shape=FailureLayout(config), depth=config.queue_pairs + _ON_THEIR_WAY, counted=True
         )
+        is_narrow = config.is_narrow
         m.submodules.actions_queue = actions = Queue(
-            shape=ActionLayout(config), depth=_WAITING, block=True, counted=True
+            shape=_ResponseLayout(config),
+            depth=_WAITING,
+            block=not is_narrow,
+            shallow=is_narrow,
+            counted=True,
         )
         m.submodules.kicks_queue = kicks = Queue(
             shape=pair, depth=_WAITING, shallow=True, counted=True
         )
         wiring.connect(m, errors.o, wiring.flipped(self.errors))
-        wiring.connect(m, actions.o, wiring.flipped(self.actions))
         wiring.connect(m, kicks.o, wiring.flipped(self.kicks))
+        self._give(m, actions)
 
         clearing = Signal(init=1)
         cleared = Signal(range(config.queue_pairs))
@@ -384,17 +398,30 @@ class ReplyProtocol(wiring.Component):
 
     def _act(self, m: Module, o: stream.Interface, writes: Value, task: Any, verdict: Any) -> None:
         """Say what becomes of a response's payload."""
-        action: Any = Signal(ActionLayout(self.config), reset_less=True)
+        response: Any = Signal(_ResponseLayout(self.config), reset_less=True)
         valid = Signal()
         m.d.sync += [
             valid.eq(writes & verdict.has_action),
-            action.eq(0),
-            action.kind.eq(Mux(verdict.stores, ActionKind.WRITE, ActionKind.DROP)),
-            action.has_packet.eq(1),
-            action.queue_pair.eq(task.queue_pair),
-            action.payload_offset.eq(task.reply.payload_offset),
-            action.payload_bytes.eq(task.reply.payload_bytes),
-            action.place.eq(verdict.place),
-            action.swapped.eq(verdict.stores & verdict.swaps),
+            response.stores.eq(verdict.stores),
+            response.swapped.eq(verdict.stores & verdict.swaps),
+            response.queue_pair.eq(task.queue_pair),
+            response.payload_offset.eq(task.reply.payload_offset),
+            response.payload_bytes.eq(task.reply.payload_bytes),
+            response.place.eq(verdict.place),
         ]
-        m.d.comb += [o.valid.eq(valid), o.payload.eq(action)]
+        m.d.comb += [o.valid.eq(valid), o.payload.eq(response)]
+
+    def _give(self, m: Module, responses: Queue) -> None:
+        """Make actions of what waits."""
+        response: Any = responses.o.p
+        action: Any = self.actions.p
+        m.d.comb += [
+            self.actions.valid.eq(responses.o.valid),
+            responses.o.ready.eq(self.actions.ready),
+            action.kind.eq(Mux(response.stores, ActionKind.WRITE, ActionKind.DROP)),
+            action.has_packet.eq(responses.o.valid),
+            *(
+                action[name].eq(response[name])
+                for name in ("queue_pair", "payload_offset", "payload_bytes", "place", "swapped")
+            ),
+        ]

@@ -3,23 +3,22 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .advance import advance
 from .config import RoceConfig
-from .layouts import CompletionStatus, PlaceLayout
+from .layouts import CompletionStatus
 from .opcode import Service
 from .reply_layouts import (
-    ReplyContextLayout,
     ReplyPlaceLayout,
-    ReplyRowLayout,
     ReplyTaskKind,
-    ReplyTaskLayout,
+    ReplyVerdictInputLayout,
+    ReplyVerdictLayout,
 )
 from .send_layouts import ReplyKind
 
-__all__ = ["ReplyVerdict", "ReplyVerdictInputLayout", "ReplyVerdictLayout"]
+__all__ = ["ReplyVerdict"]
 
 #: Receive requests that the peer has left, at least, by the code in a syndrome (9.7.7); 31 says
 #: nothing of them.
@@ -34,67 +33,6 @@ _REFUSALS = {
 }
 #: ``rnr_retries`` that stand for any number of them.
 _FOR_EVER = 7
-
-
-class ReplyVerdictInputLayout(data.StructLayout):
-    """A task with what is known of its queue pair.
-
-    Fields
-    ------
-    task : ReplyTaskLayout(config)
-    row : ReplyRowLayout(config)
-    context : ReplyContextLayout()
-    highest : 24 bits
-        PSN behind the last one that was sent.
-    places : config.bits("resources") + 1 bits
-        Places of responses that came since reset, modulo twice their ring.
-    """
-
-    def __init__(self, config: RoceConfig):
-        super().__init__(
-            {
-                "task": ReplyTaskLayout(config),
-                "row": ReplyRowLayout(config),
-                "context": ReplyContextLayout(),
-                "highest": 24,
-                "places": config.bits("resources") + 1,
-            }
-        )
-
-
-class ReplyVerdictLayout(data.StructLayout):
-    """What is to be done.
-
-    Fields
-    ------
-    row : ReplyRowLayout(config)
-        State behind the task; of SET_UP only ``places`` means something.
-    changes : 1 bit
-        What others see of the row is another one now.
-    has_action : 1 bit
-        The task is a response, which has a payload.
-    stores, swaps : 1 bit each
-        Its payload goes to ``place``; its bytes in reverse order.
-    place : PlaceLayout(config)
-    begins_wait : 1 bit
-        The queue pair waits for the time of an RNR NAK.
-    breaks : 1 bit
-        The queue pair, a reliable one, went to error by itself.
-    """
-
-    def __init__(self, config: RoceConfig):
-        super().__init__(
-            {
-                "row": ReplyRowLayout(config),
-                "changes": 1,
-                "has_action": 1,
-                "stores": 1,
-                "swaps": 1,
-                "place": PlaceLayout(config),
-                "begins_wait": 1,
-                "breaks": 1,
-            }
-        )
 
 
 class ReplyVerdict(wiring.Component):

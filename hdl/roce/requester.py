@@ -162,7 +162,7 @@ class Requester(wiring.Component):
             protocol.places.eq(gather.places),
             timers.tick.eq(self.tick),
             timers.context.eq(context),
-            timers.set_up.eq(sender.set_up),
+            timers.set_up.eq(retire.done),
             timers.send_state.eq(sender.sent),
             timers.state.eq(protocol.state),
             timers.rnr.eq(protocol.rnr),

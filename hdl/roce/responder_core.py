@@ -26,7 +26,6 @@ from .read_engine import ReadEngine
 from .receive_queues import LimitLayout, PostLayout
 from .send_layouts import FrameLayout
 from .task import AsyncEventLayout
-from .translate_share import TranslateShare
 from .translate_signature import TranslateSignature
 from .translator import KeyStateLayout, PageLayout, Translator
 from .writer import Writer
@@ -118,7 +117,7 @@ class ResponderCore(wiring.Component):
         self.config = config
         self.has_requester = has_requester
         self.protocol = Protocol(config=config)
-        self.translator = Translator(config=config)
+        self.translator = Translator(config=config, client_count=3 + has_requester)
         self.mover = Mover(config=config)
         self.writer = Writer(config=config)
         self.scheduler = AnswerScheduler(config=config)
@@ -209,13 +208,9 @@ class ResponderCore(wiring.Component):
 
         # Places.
         link(mover.translate, translator.clients[0])
-        place = read_engine.translate
+        link(read_engine.translate, translator.clients[1])
         if self.has_requester:
-            m.submodules.share = share = TranslateShare(config=config)
-            link(place, share.i[0])
-            link(wiring.flipped(own.translate), share.i[1])
-            place = share.o
-        link(place, translator.clients[1])
+            link(wiring.flipped(own.translate), translator.clients[3])
         place, client = atomic_unit.translate, translator.clients[2]
         link(behind("atomic_place", place.request), client.request)
         m.d.comb += place.response.eq(client.response)

@@ -11,9 +11,10 @@ from hdl.stream import Queue
 
 from .config import RoceConfig
 from .kick_ring import KickRing
-from .layouts import ActionLayout, CompletionStatus, StrobeLayout
+from .layouts import ActionLayout, CompletionLayout, CompletionStatus, StrobeLayout
 from .send_copy import SendCopy
 from .send_layouts import (
+    SLOT_BITS,
     OutstandingLayout,
     OutstandingWriteLayout,
     PositionLayout,
@@ -23,12 +24,17 @@ from .send_layouts import (
     SendStateStrobe,
 )
 from .state_table import StateTable
+from .turn_servers import TurnServers
 from .turns import has_room_for, later
 
 __all__ = ["Retire"]
 
 # Actions and kicks that wait: those on their way (4), and the time that it takes to see them.
 _WAITING = 16
+
+
+#: Of so many work requests that end behind each other, one is told.
+_KICK_BITS = 3
 
 
 class _RowLayout(data.StructLayout):
@@ -58,20 +64,37 @@ class _RowLayout(data.StructLayout):
         )
 
 
+class _EndLayout(data.StructLayout):
+    """What of completions differs; ``owner`` is the row of ``queue_pair``."""
+
+    def __init__(self, config: RoceConfig):
+        completion = CompletionLayout(config)
+        names = ("queue", "queue_pair", "status", "byte_length")
+        super().__init__(
+            {
+                "owner": config.bits("queue_pairs"),
+                "slot": SLOT_BITS,
+                "kind": 3,
+                **{name: completion[name].shape for name in names},
+            }
+        )
+
+
 class Retire(wiring.Component):
     """Complete work requests in order, as replies and events end them.
 
     Who is kicked is in a ring once (:class:`KickRing`), and has a turn in which its oldest work
-    request is looked at. If that ends, and there is another one, it is kicked again:
+    request is looked at. If that ends, and more may have, it has another one:
 
     ==== ======================================================================================
-    0    address of its row, and of what is known of sending and replies
-    2    all of that in registers; address of the work request
-    3    PSNs are compared; with narrow beats 4
-    4    decision; with narrow beats 5 and 6
-    5    the row is written; with narrow beats 7
-    6    its position is told, and an action and a kick are given; with narrow beats 8
+    0    address of its row, of what is known of sending and replies, and of the work request
+    2    all of that in registers; PSNs are compared; with narrow beats 3
+    3    decision; the row is written; with narrow beats 4 and 5
+    4    its position is told, and an action and a kick are given; with narrow beats 6
     ==== ======================================================================================
+
+    Which work request is the oldest is known from its last turn; if that was wrong, the turn only
+    finds the right one.
 
     A work request ends when ``oldest`` has passed its last PSN, a local one when ``locals`` says
     so. While the queue pair is in error, the first one that has not ended so gets the status of the
@@ -81,9 +104,9 @@ class Retire(wiring.Component):
     What a completion has: its queue pair's number, its first slot (``value``), its kind
     (``source_queue_pair``), its bytes if it is a success.
 
-    Latency from a kick to ``retired`` is 10 cycles, with narrow beats 12, and 3 more to an action
-    or 2 to a kick. Throughput is a turn every 2 cycles, of one queue pair every 8, with narrow
-    beats every 10.
+    Latency from a kick to ``retired`` is 8 or 9 cycles, with narrow beats 2 more, and from there
+    3 to an action or 2 to a kick. Throughput is a turn every 2 cycles, of one queue pair every 4,
+    with narrow beats every 3, and every 6.
 
     Specification: docs/roce-requester.md; IBTA Architecture Specification volume 1, 10.8.5, 11.4.2.
 
@@ -113,7 +136,8 @@ class Retire(wiring.Component):
     actions : Out(stream.Signature(ActionLayout(config)))
         Completions, without packets. Registered.
     kicks_out : Out(stream.Signature(config.bits("queue_pairs")))
-        Queue pairs whose position moved. Registered.
+        Queue pairs whose position moved: by 8 work requests, or for the last time for now.
+        Registered.
     """
 
     outstanding: Any
@@ -149,7 +173,7 @@ class Retire(wiring.Component):
         m = Module()
         config = self.config
         pair = unsigned(config.bits("queue_pairs"))
-        write_cycles = 7 if config.is_narrow else 5
+        write_cycles = 5 if config.is_narrow else 3
         m.submodules.rows = rows = StateTable(
             shape=_RowLayout(config),
             depth=config.queue_pairs,
@@ -158,13 +182,17 @@ class Retire(wiring.Component):
         )
         m.submodules.ring = ring = KickRing(config=config)
         m.submodules.actions_queue = actions = Queue(
-            shape=ActionLayout(config), depth=_WAITING, block=True, counted=True
+            shape=_EndLayout(config),
+            depth=_WAITING,
+            block=not config.is_narrow,
+            shallow=config.is_narrow,
+            counted=True,
         )
         m.submodules.kicks_queue = kicks = Queue(
             shape=pair, depth=_WAITING, shallow=True, counted=True
         )
         wiring.connect(m, wiring.flipped(self.kicks), ring.kicks)
-        wiring.connect(m, actions.o, wiring.flipped(self.actions))
+        self._give(m, actions)
         wiring.connect(m, kicks.o, wiring.flipped(self.kicks_out))
 
         clearing = Signal(init=1)
@@ -178,12 +206,28 @@ class Retire(wiring.Component):
         is_setting_up = Signal()  # it has had its turn
         has_room = Signal()
         index = Signal(pair)
+        sequence = unsigned(config.send_requests.bit_length())
+        m.submodules.servers = servers = TurnServers(
+            config=config, fields=data.StructLayout({"sequence": sequence, "owes": 1})
+        )
+        m.submodules.hints = hints = SimpleDualPortRam(
+            shape=sequence, depth=config.queue_pairs, lane_count=1, latency=1, bypass=True
+        )
+        ask: Any = servers.ask
         m.d.comb += [
+            servers.wants.eq(ring.wants),
+            servers.queue_pair.eq(ring.queue_pair),
+            ring.turn.eq(servers.takes),
+            hints.read_en.eq(1),
+            hints.read_address.eq(ring.queue_pair),
+            servers.loaded.sequence.eq(hints.read_data),
+            servers.loaded.owes.eq(0),
+            servers.may.eq(1),
+            servers.turn.eq(rows.turn & ~sets_up),
             sets_up.eq(self.set_up.valid & ~is_setting_up),
-            index.eq(Mux(sets_up, self.set_up.payload, ring.queue_pair)),
-            rows.wants.eq((sets_up | ring.wants) & has_room),
+            index.eq(Mux(sets_up, self.set_up.payload, ask.queue_pair)),
+            rows.wants.eq((sets_up | ask.valid) & has_room),
             rows.index.eq(index),
-            ring.turn.eq(rows.turn & ~sets_up),
             self.set_up.ready.eq(self.done.valid),
         ]
         with m.If(self.done.valid):
@@ -194,9 +238,16 @@ class Retire(wiring.Component):
         # 1 to 3: what is known of it.
         phase = Signal()  # in step with that of the table
         m.d.sync += phase.eq(~phase)
-        turn_1: Any = Signal(data.StructLayout({"valid": 1, "queue_pair": pair, "sets_up": 1}))
+        turn_1: Any = Signal(
+            data.StructLayout(
+                {"valid": 1, "queue_pair": pair, "sets_up": 1, "server": 1, "sequence": sequence}
+            )
+        )
         turn_2: Any = Signal(turn_1.shape())
-        m.d.sync += [turn_1.eq(Cat(rows.turn, index, sets_up)), turn_2.eq(turn_1)]
+        m.d.sync += [
+            turn_1.eq(Cat(rows.turn, index, sets_up, ask.server, ask.fields.sequence)),
+            turn_2.eq(turn_1),
+        ]
         m.submodules.copies = copies = SendCopy(config=config)
         m.submodules.states = states = SimpleDualPortRam(
             shape=ReplyStateLayout(config),
@@ -211,7 +262,7 @@ class Retire(wiring.Component):
             shape=OutstandingLayout(config),
             depth=config.queue_pairs * config.send_requests,
             lane_count=1,
-            latency=2 if config.is_narrow else 1,
+            latency=2,
             bypass=False,
         )
         row: Any = rows.row
@@ -227,16 +278,17 @@ class Retire(wiring.Component):
             ram.write_address.eq(Cat(self.outstanding.sequence, self.outstanding.queue_pair)),
             ram.write_data.eq(self.outstanding.row),
             ram.read_en.eq(~phase),
-            ram.read_address.eq(Cat(row.position.sequence[:-1], turn_2.queue_pair)),
+            ram.read_address.eq(Cat(ask.fields.sequence[:-1], ask.queue_pair)),
         ]
 
-        # 3, or 4: is there a work request, and has it ended?
-        turn: Any = later(m, turn_2, ram.latency)
-        kept, tail, replies = row, copies.read_data.tail, states.read_data
+        # 2, or 3: is there a work request, and has it ended?
+        turn: Any = turn_2
+        kept: Any = row
+        tail: Any = copies.read_data.tail
+        replies: Any = states.read_data
         if config.is_narrow:
-            # They stay for two cycles, as `row` does.
-            kept, tail, replies = (later(m, value, 1) for value in (row, tail, replies))
-        entry: Any = ram.read_data
+            turn, kept, tail, replies = (later(m, v, 1) for v in (turn, row, tail, replies))
+        entry: Any = later(m, ram.read_data, 1) if config.is_narrow else ram.read_data
         ahead = (replies.oldest - entry.end.psn)[:24]
         verdict: Any = Signal(
             data.StructLayout(
@@ -247,6 +299,8 @@ class Retire(wiring.Component):
                     "is_past": 1,
                     "is_done": 1,
                     "is_last": 1,
+                    "is_exact": 1,
+                    "guessed": 1,
                     "failed": 1,
                     "status": CompletionStatus,
                 }
@@ -260,6 +314,8 @@ class Retire(wiring.Component):
             verdict.is_past.eq(~ahead[-1]),
             verdict.is_done.eq(kept.locals != replies.locals),
             verdict.is_last.eq(entry.end.sequence == tail),
+            verdict.is_exact.eq(~ahead.any()),
+            verdict.guessed.eq(kept.position.sequence == turn.sequence),
             verdict.failed.eq(replies.failed),
             verdict.status.eq(replies.status),
         ]
@@ -270,12 +326,12 @@ class Retire(wiring.Component):
         """End the work request, or set the queue pair up."""
         config = self.config
         blocks: Any = m.submodules
-        rows, ring = blocks.rows, blocks.ring
+        rows, servers, hints = blocks.rows, blocks.servers, blocks.hints
         actions, kicks = blocks.actions_queue, blocks.kicks_queue
         entry, before = verdict.entry, verdict.row
         context = self.context
 
-        # 4, or 5: the decision.
+        # 3, or 4: the decision.
         fails = Signal()
         ends = Signal()
         status = Signal(CompletionStatus)
@@ -286,7 +342,13 @@ class Retire(wiring.Component):
         )
         m.d.comb += [
             fails.eq(verdict.failed & ~succeeds),
-            ends.eq(turn.valid & ~turn.sets_up & verdict.is_there & (succeeds | verdict.failed)),
+            ends.eq(
+                turn.valid
+                & ~turn.sets_up
+                & verdict.guessed
+                & verdict.is_there
+                & (succeeds | verdict.failed)
+            ),
         ]
         with m.If(before.flushes):
             m.d.comb += status.eq(CompletionStatus.FLUSHED)
@@ -307,12 +369,16 @@ class Retire(wiring.Component):
                 }
             )
         )
-        m.d.sync += [
+        m.d.comb += [
             decided.turn.eq(turn),
             decided.row.eq(before),
             decided.entry.eq(entry),
             decided.ends.eq(ends),
-            decided.goes_on.eq(ends & ~verdict.is_last),
+            # Nothing more has ended if replies have come exactly so far.
+            decided.goes_on.eq(
+                ~verdict.guessed
+                | (ends & ~verdict.is_last & (verdict.failed | verdict.is_done | ~verdict.is_exact))
+            ),
             decided.completes.eq(ends & (entry.signalled | fails)),
             decided.counts.eq(entry.is_local & ~fails),
             decided.fails.eq(fails),
@@ -321,7 +387,7 @@ class Retire(wiring.Component):
         if config.is_narrow:
             decided = later(m, decided, 1)
 
-        # 5, or 7: the row.
+        # 3, or 5: the row.
         row: Any = Signal(_RowLayout(config))
         at, entry = decided.turn, decided.entry
         writes = Signal()
@@ -343,45 +409,82 @@ class Retire(wiring.Component):
                 row.completion_queue.eq(context.completion_queue),
             ]
 
-        # 6, or 8: it is told.
-        action: Any = Signal(ActionLayout(config), reset_less=True)
-        told: Any = Signal(data.StructLayout({"turn": 1, "ends": 1, "completes": 1, "sets_up": 1}))
-        completion = action.completion
+        # 4, or 6: it is told.
+        end: Any = Signal(_EndLayout(config), reset_less=True)
+        told: Any = Signal(
+            data.StructLayout(
+                {
+                    "turn": 1,
+                    "ends": 1,
+                    "completes": 1,
+                    "sets_up": 1,
+                    "server": 1,
+                    "goes_on": 1,
+                    "sequence": row.position.sequence.shape(),
+                }
+            )
+        )
         m.d.sync += [
             told.turn.eq(at.valid),
             told.ends.eq(decided.ends),
             told.completes.eq(decided.completes),
             told.sets_up.eq(at.valid & at.sets_up),
+            told.server.eq(at.server),
+            told.goes_on.eq(decided.goes_on),
+            told.sequence.eq(Mux(writes, row.position.sequence, decided.row.position.sequence)),
             self.retired.valid.eq(writes),
             self.retired.queue_pair.eq(at.queue_pair),
             self.retired.position.eq(row.position),
-            action.eq(0),
-            action.queue_pair.eq(at.queue_pair),
-            completion.valid.eq(1),
-            completion.is_send.eq(1),
-            completion.queue.eq(row.completion_queue),
-            completion.queue_pair.eq(row.number),
-            completion.status.eq(decided.status),
-            completion.byte_length.eq(
-                Mux(decided.status == CompletionStatus.SUCCESS, entry.length, 0)
-            ),
-            completion.value.eq(entry.slot),
-            completion.source_queue_pair.eq(entry.kind),
+            end.owner.eq(at.queue_pair),
+            end.queue.eq(row.completion_queue),
+            end.queue_pair.eq(row.number),
+            end.status.eq(decided.status),
+            end.byte_length.eq(Mux(decided.status == CompletionStatus.SUCCESS, entry.length, 0)),
+            end.slot.eq(entry.slot),
+            end.kind.eq(entry.kind),
         ]
         pair = self.retired.queue_pair
+        owes = Signal()  # something has ended of which nobody was told
         m.d.comb += [
+            servers.updated.owes.eq(owes & ~kicks.i.valid),
             self.done.valid.eq(told.sets_up),
             self.done.queue_pair.eq(pair),
             actions.i.valid.eq(told.completes),
-            actions.i.payload.eq(action),
-            kicks.i.valid.eq(told.ends),
+            actions.i.payload.eq(end),
+            owes.eq(told.ends | (servers.served.owes & told.turn & ~told.sets_up)),
+            kicks.i.valid.eq(
+                owes & (~told.goes_on | (told.ends & ~told.sequence[:_KICK_BITS].any()))
+            ),
             kicks.i.payload.eq(pair),
-            # Its next turn waits for the row, so this need not.
-            ring.again.valid.eq(decided.goes_on),
-            ring.again.queue_pair.eq(at.queue_pair),
+            servers.ended.valid.eq(told.turn & ~told.sets_up),
+            servers.ended.server.eq(told.server),
+            servers.ended.stays.eq(told.goes_on),
+            servers.updated.sequence.eq(told.sequence),
+            hints.write_lanes.eq(told.turn),
+            hints.write_address.eq(pair),
+            hints.write_data.eq(told.sequence),
         ]
         room = [
             has_room_for(m, name, queue, rows.turn, told.turn & ~queue.i.valid)
             for name, queue in (("actions", actions), ("kicks", kicks))
         ]
         m.d.comb += has_room.eq(room[0] & room[1])
+
+    def _give(self, m: Module, ends: Queue) -> None:
+        """Make actions of what waits."""
+        end: Any = ends.o.p
+        action: Any = self.actions.p
+        completion = action.completion
+        m.d.comb += [
+            self.actions.valid.eq(ends.o.valid),
+            ends.o.ready.eq(self.actions.ready),
+            action.queue_pair.eq(end.owner),
+            completion.valid.eq(ends.o.valid),
+            completion.is_send.eq(ends.o.valid),
+            *(
+                completion[name].eq(end[name])
+                for name in ("queue", "queue_pair", "status", "byte_length")
+            ),
+            completion.value.eq(end.slot),
+            completion.source_queue_pair.eq(end.kind),
+        ]

@@ -271,14 +271,16 @@ class SendProtocol(wiring.Component):
         now: Any = turn["about"]
         context: Any = Signal(TurnContextLayout(config))
         fresh: Any = self.contexts.p.row
+        is_held = Signal()
         m.d.comb += [
             works.eq(now.valid & phase),
+            is_held.eq(setting_up & (now.queue_pair == setter)),
             *(
                 context[name].eq(Mux(now.is_set_up, fresh[name], turn["context"][name]))
                 for name in TURN_FIELDS
             ),
             decide.is_set_up.eq(now.is_set_up),
-            decide.is_held.eq(setting_up & (now.queue_pair == setter)),
+            decide.is_held.eq(is_held),
             decide.state.eq(turn["state"]),
             decide.context.eq(context),
             decide.head.eq(turn["head"]),
@@ -312,7 +314,7 @@ class SendProtocol(wiring.Component):
             ),
             producers.write_data.eq(Mux(is_free, self.doorbells.p.slot, 0)),
         ]
-        self._tell(m, works, turn, context, step, packets, fetches, flushes, rate)
+        self._tell(m, works, is_held, turn, context, step, packets, fetches, flushes, rate)
         return m
 
     def _has_room(self, m: Module, name: str, queue: Queue, most: int) -> Value:
@@ -382,6 +384,7 @@ class SendProtocol(wiring.Component):
         self,
         m: Module,
         works: Value,
+        is_held: Value,
         turn: dict[str, Any],
         context: Any,
         step: Any,
@@ -408,7 +411,8 @@ class SendProtocol(wiring.Component):
             result.kind.eq(step.kind),
             self.set_up.valid.eq(works & now.is_set_up),
             self.set_up.queue_pair.eq(now.queue_pair),
-            self.sent.valid.eq(works),
+            # Of a queue pair that is set up, others know what there is until that is done.
+            self.sent.valid.eq(works & ~now.is_set_up & ~is_held),
             self.sent.queue_pair.eq(now.queue_pair),
             self.sent.highest.eq(step.state.highest),
             self.sent.tail.eq(tail.sequence),

@@ -13,6 +13,7 @@ from .config import RoceConfig
 from .layouts import StrobeLayout
 from .send_layouts import SendContextLayout
 from .time_wheel import TimeWheel, WaitLayout
+from .turn_servers import TurnServers
 
 __all__ = ["TIME_BITS", "AskLayout", "SendScheduler", "TurnKind", "TurnResultLayout"]
 
@@ -192,55 +193,43 @@ class SendScheduler(wiring.Component):
         result = self.result
         deficits = self._ram(m, "deficits", signed(_DEFICIT_BITS), bypass=True)
         hints = self._ram(m, "hints", unsigned(config.bits("send_slots")), bypass=True)
-        server = data.StructLayout(
-            {
-                "valid": 1,
-                "busy": 1,
-                "queue_pair": config.bits("queue_pairs"),
-                "hint": config.bits("send_slots"),
-                "deficit": signed(_DEFICIT_BITS),
-            }
+        fields = data.StructLayout(
+            {"hint": config.bits("send_slots"), "deficit": signed(_DEFICIT_BITS)}
         )
-        servers: list[Any] = [Signal(server, name=f"server_{n}") for n in range(2)]
-        following: Any = Signal(server)  # who takes the next place that is free
-        second_first = Signal()  # the second of the two came first
-
-        # Who is next is looked up.
-        loads = Signal()
-        loaded = Signal.like(lists.o.p.member, reset_less=True)
-        goes_on = Signal()
+        m.submodules.servers = servers = TurnServers(config=config, fields=fields)
+        loaded: Any = servers.loaded
         m.d.comb += [
-            lists.o.ready.eq(~loads & (~following.valid | goes_on) & ~clearing),
+            servers.wants.eq(lists.o.valid & ~clearing),
+            servers.queue_pair.eq(lists.o.p.member),
+            lists.o.ready.eq(servers.takes),
             deficits.read_en.eq(1),
             deficits.read_address.eq(lists.o.p.member),
             hints.read_en.eq(1),
             hints.read_address.eq(lists.o.p.member),
+            loaded.hint.eq(hints.read_data),
+            loaded.deficit.eq(deficits.read_data + _QUANTUM),
         ]
-        m.d.sync += [loads.eq(lists.o.valid & lists.o.ready), loaded.eq(lists.o.p.member)]
-        with m.If(goes_on):
-            m.d.sync += following.valid.eq(0)
-        with m.If(loads):
-            m.d.sync += [
-                following.valid.eq(1),
-                following.queue_pair.eq(loaded),
-                following.hint.eq(hints.read_data),
-                following.deficit.eq(deficits.read_data + _QUANTUM),
-            ]
 
         # Results. Who has sent too much by a packet pays with its next quantum; who is alone has
         # it at once.
         stays = Signal()
-        served: Any = Signal(server)
         left = Signal(signed(_DEFICIT_BITS))
+        served: Any = servers.served
+        updated: Any = servers.updated
         has_sent = result.kind == TurnKind.SENT
         is_spent = served.deficit <= 0
-        is_alone = ~following.valid & ~loads & ~lists.o.valid
         m.d.comb += [
-            served.eq(Mux(result.server, servers[1], servers[0])),
-            stays.eq((result.kind == TurnKind.SKIPPED) | (has_sent & (~is_spent | is_alone))),
+            stays.eq(
+                (result.kind == TurnKind.SKIPPED) | (has_sent & (~is_spent | servers.is_alone))
+            ),
             left.eq(
                 served.deficit - Mux(has_sent, result.bytes, 0) + Mux(is_spent & stays, _QUANTUM, 0)
             ),
+            servers.ended.valid.eq(result.valid),
+            servers.ended.server.eq(result.server),
+            servers.ended.stays.eq(stays),
+            updated.hint.eq(result.hint),
+            updated.deficit.eq(left),
         ]
         done = result.valid & ~stays
         m.d.comb += [
@@ -257,48 +246,18 @@ class SendScheduler(wiring.Component):
         under_way = Signal(range(_WAITING + 1))
         comes, goes = waiting.i.valid, waiting.o.valid & waiting.o.ready
         has_room = Signal()
+        ask: Any = servers.ask
         m.d.sync += [
             under_way.eq(under_way + comes - goes),
             has_room.eq(under_way <= _WAITING - 4),
         ]
-        places = []
-        for number, one in enumerate(servers):
-            came = Signal(name=f"came_{number}")
-            fills = Signal(name=f"fills_{number}")
-            now: Any = Signal(server, name=f"now_{number}")
-            other_fills = places[0][1] if places else C(0)
-            m.d.comb += [
-                came.eq(result.valid & (result.server == number)),
-                fills.eq(((came & ~stays) | ~one.valid) & following.valid & ~other_fills),
-                now.eq(one),
-            ]
-            with m.If(fills):
-                m.d.comb += now.eq(following)
-            with m.Elif(came):
-                m.d.comb += [
-                    now.valid.eq(stays),
-                    now.busy.eq(0),
-                    now.hint.eq(result.hint),
-                    now.deficit.eq(left),
-                ]
-            m.d.sync += one.eq(now)
-            with m.If(self.turn & (self.ask.server == number)):
-                m.d.sync += one.busy.eq(1)
-            places.append((now, fills))
-        m.d.comb += goes_on.eq(places[0][1] | places[1][1])
-        # Who remains came first.
-        with m.If(places[0][1] | ~servers[0].valid):
-            m.d.sync += second_first.eq(1)
-        with m.If(places[1][1] | ~servers[1].valid):
-            m.d.sync += second_first.eq(0)
-
-        asks = [now.valid & ~now.busy & has_room for now, _ in places]
-        pick = Mux(second_first, asks[1], ~asks[0])
         m.d.comb += [
-            self.ask.valid.eq(asks[0] | asks[1]),
-            self.ask.server.eq(pick),
-            self.ask.queue_pair.eq(Mux(pick, places[1][0].queue_pair, places[0][0].queue_pair)),
-            self.ask.hint.eq(Mux(pick, places[1][0].hint, places[0][0].hint)),
+            servers.may.eq(has_room),
+            servers.turn.eq(self.turn),
+            self.ask.valid.eq(ask.valid),
+            self.ask.server.eq(ask.server),
+            self.ask.queue_pair.eq(ask.queue_pair),
+            self.ask.hint.eq(ask.fields.hint),
         ]
         return done
 

@@ -18,7 +18,7 @@ __all__ = [
     "Translator",
 ]
 
-#: Mover, ReadEngine, AtomicUnit.
+#: Mover, ReadEngine, AtomicUnit: what a responder has. A requester adds its Gather.
 CLIENT_COUNT = 3
 
 #: Pages have 4 KiB at least, so that no packet's payload (4096 bytes) touches three of them.
@@ -64,7 +64,8 @@ class Translator(wiring.Component):
     Who is next: client 0, unless it was just served and another one waits; so it can be served
     every second cycle. The others take turns, and rows to be written with them: no row is
     written in the cycle in which it is read. The 2 cycles after an invalidation accept nothing. So
-    a request is accepted within 6 cycles if nobody invalidates, and within 18 whatever comes.
+    of 3 clients a request is accepted within 6 cycles if nobody invalidates, and within 18 whatever
+    comes; of 4 within 8 and 24.
 
     A write of a key is seen by all requests that are accepted in its cycle or later. Pages of a
     valid key must not be written. Tables are not reset: an FPGA starts with no valid key.
@@ -77,6 +78,8 @@ class Translator(wiring.Component):
     ----------
     config : RoceConfig
         ``regions`` and ``pages`` count.
+    client_count : int
+        2 or more.
 
     Attributes
     ----------
@@ -86,8 +89,8 @@ class Translator(wiring.Component):
 
     Members
     -------
-    clients : In(TranslateSignature(config)).array(CLIENT_COUNT)
-        Mover, ReadEngine, AtomicUnit. ``request.ready`` depends combinationally on every
+    clients : In(TranslateSignature(config)).array(client_count)
+        Mover, ReadEngine, AtomicUnit, Gather. ``request.ready`` depends combinationally on every
         client's ``request.valid`` and on that of the rows to be written. Responses are registers.
     key_states : In(stream.Signature(KeyStateLayout(config)))
         Keys to be written.
@@ -99,12 +102,13 @@ class Translator(wiring.Component):
     key_states: stream.Interface
     pages: stream.Interface
 
-    def __init__(self, *, config: RoceConfig):
+    def __init__(self, *, config: RoceConfig, client_count: int = CLIENT_COUNT):
         self.config = config
+        self.client_count = client_count
         self.latency = 6 if config.is_narrow else 4
         super().__init__(
             {
-                "clients": In(TranslateSignature(config)).array(CLIENT_COUNT),
+                "clients": In(TranslateSignature(config)).array(client_count),
                 "key_states": In(stream.Signature(KeyStateLayout(config))),
                 "pages": In(stream.Signature(PageLayout(config))),
             }
@@ -160,29 +164,31 @@ class Translator(wiring.Component):
         # Who is next.
         asks = [client.request.valid for client in self.clients]
         writes = Signal()
-        others = Signal(3)  # clients 1 and 2, and the rows that want a cycle without a request
-        turn = Signal(3, init=1)  # one-hot: who of them goes first
-        chosen = Signal(3)
+        # All clients but the first, and the rows that want a cycle without a request.
+        count = self.client_count
+        others = Signal(count)
+        turn = Signal(count, init=1)  # one-hot: who of them goes first
+        chosen = Signal(count)
         first_served = Signal()
         grants_first = Signal()
         can_accept = Signal()
         m.d.comb += [
             writes.eq(self.key_states.valid | self.pages.valid),
-            others.eq(Cat(asks[1], asks[2], writes)),
+            others.eq(Cat(*asks[1:], writes)),
             grants_first.eq(asks[0] & ~(first_served & others.any())),
         ]
-        for number in range(3):
+        for number in range(count):
             earlier = [
                 turn[begin]
-                & Cat(others[(begin + n) % 3] for n in range((number - begin) % 3)).any()
-                for begin in range(3)
+                & Cat(others[(begin + n) % count] for n in range((number - begin) % count)).any()
+                for begin in range(count)
                 if begin != number
             ]
             m.d.comb += chosen[number].eq(others[number] & ~grants_first & ~Cat(*earlier).any())
-        grants = [grants_first, chosen[0], chosen[1]]
+        grants = [grants_first, *chosen[:-1]]
 
         asked = Signal(TranslateRequestLayout(self.config), reset_less=True)
-        asked_of = Signal(CLIENT_COUNT)  # one-hot; 0 if there is no request
+        asked_of = Signal(count)  # one-hot; 0 if there is no request
         # A key that may become invalid now is not read before it has been written.
         invalidates = Signal(3)  # in this stage and the two behind it
         m.d.comb += [
@@ -199,10 +205,11 @@ class Translator(wiring.Component):
             m.d.comb += client.request.ready.eq(can_accept & grant)
         with m.If(grants_first):
             m.d.sync += asked.eq(self.clients[0].request.p)
-        with m.Elif(chosen[0]):
-            m.d.sync += asked.eq(self.clients[1].request.p)
+        for number, client in enumerate(self.clients[1:-1]):
+            with m.Elif(chosen[number]):
+                m.d.sync += asked.eq(client.request.p)
         with m.Else():
-            m.d.sync += asked.eq(self.clients[2].request.p)
+            m.d.sync += asked.eq(self.clients[-1].request.p)
 
         # The page, counted from the region's first, and what of the bytes is in the next one.
         place: Any = asked.place
@@ -226,7 +233,7 @@ class Translator(wiring.Component):
             ),
         ]
 
-        located_of = Signal(CLIENT_COUNT)
+        located_of = Signal(count)
         located = Signal(TranslateRequestLayout(self.config), reset_less=True)
         located_place: Any = located.place
         located_amount = Signal(_LATE_LEVELS, reset_less=True)
@@ -301,7 +308,7 @@ class Translator(wiring.Component):
         for bank, address in zip(banks, [next_row, row], strict=True):
             m.d.comb += [bank.read_en.eq(1), bank.read_address.eq(address[1:page_bits])]
 
-        found_of = Signal(CLIENT_COUNT)
+        found_of = Signal(count)
         found_linear = Signal(_MOST_SHIFT, reset_less=True)
         found_in_page = Signal(_CHOSEN_BITS, reset_less=True)
         found_key = Signal.like(located_place.key, reset_less=True)
@@ -358,7 +365,7 @@ class Translator(wiring.Component):
         m.d.comb += [self.first_page.eq(pages[0].page), self.second_page.eq(pages[1].page)]
 
         response: Any = Signal(TranslateResponseLayout(), reset_less=True)
-        response_of = Signal(CLIENT_COUNT)
+        response_of = Signal(count)
         page_mask = Cat(found_in_page, C(0, 64 - _MOST_SHIFT))
         m.d.sync += [
             response_of.eq(found_of),

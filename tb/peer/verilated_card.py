@@ -29,6 +29,7 @@ _TICK_CYCLES = 16
 _TICK_SHIFT = 10
 _TICK_NANOSECONDS = 1024 << _TICK_SHIFT
 _TIMEOUT_NANOSECONDS = 4096 << _TICK_SHIFT
+_NAME = "roce_engine"
 #: Whatever it is asked for, a simulator says something within this time.
 _ANSWER_SECONDS = 60
 
@@ -36,11 +37,7 @@ _ANSWER_SECONDS = 60
 @cache
 def _simulator(data_bytes: int) -> Path:
     """Build what tests of the engine use, so that it is built once for all of them."""
-    return build(ParsedEngine(config=talking(data_bytes)), name=_name(data_bytes))
-
-
-def _name(data_bytes: int) -> str:
-    return f"engine_{data_bytes}"
+    return build(ParsedEngine(config=talking(data_bytes)), name=_NAME)
 
 
 def _timeout_code(nanoseconds: int) -> int:
@@ -95,7 +92,7 @@ class VerilatedCard(Card):
         self.cycles = 0
         self._error: Exception | None = None
         options = {
-            "name": _name(data_bytes),
+            "name": _NAME,
             "testbench": "tb.peer.card_tb",
             "run_dir": run_dir,
             "log_file": self.log_file,

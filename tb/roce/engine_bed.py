@@ -132,10 +132,10 @@ class EngineBed(Bed):
         self.tell("send_contexts", queue_pair=row, row=fields)
         await self.told()
 
-    def post_send(self, number: int, request: SendRequest) -> None:
-        """Post a work request; it waits while the ring has no room."""
+    def post_send(self, number: int, *requests: SendRequest) -> None:
+        """Post work requests, with one doorbell; they wait while the ring has no room."""
         queue = self.work[number]
-        queue.waiting.append(request)
+        queue.waiting.extend(requests)
         self._fill(queue)
 
     def _fill(self, queue: WorkQueue) -> None:

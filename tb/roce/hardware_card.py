@@ -1,13 +1,21 @@
 """The hardware as a card of a conversation."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import cocotb
 
 from sim.network import Link
-from sim.roce import Completion, QueuePair, ReceiveQueue, ReceiveRequest, SendQueuePair, SendRequest
+from sim.roce import (
+    Completion,
+    QueuePair,
+    ReceiveQueue,
+    ReceiveRequest,
+    SendCompletion,
+    SendQueuePair,
+    SendRequest,
+)
 
 from .conversation import COUNTERS, REGION
 from .engine_bed import EngineBed
@@ -71,9 +79,9 @@ class _Active:
         self.queue_pairs: dict[int, _ActivePair] = {}
 
     @property
-    def completions(self):
-        """In order."""
-        return self._bed.sends
+    def completions(self) -> list[SendCompletion]:
+        """Give those of its queue pairs, in order."""
+        return [one for one in self._bed.sends if one.queue_pair in self.queue_pairs]
 
     def post(self, number: int, request: SendRequest) -> None:
         """Post a work request."""
@@ -94,6 +102,7 @@ class HardwareCard:
         self.requester = _Active(bed)
         self.responder = _Passive(bed)
         self.to_post: deque[tuple[ReceiveQueue, ReceiveRequest]] = deque()
+        self.has_posted = False
         self._pairs: list[tuple[QueuePair, SendQueuePair]] = []
         self._free = _FREE + part * _PART_BYTES
         bed.set_cards(address)
@@ -125,15 +134,21 @@ class HardwareCard:
         cocotb.start_soon(self._serve())
 
     async def _serve(self) -> None:
+        """Post receive requests, no more than their queue has room for."""
+        posted: Counter[int] = Counter()
+        numbers = {id(p.receives): p.number for p, _ in self._pairs}
         while True:
-            while self.to_post:
-                await self.bed.post(*self.to_post.popleft())
-            await self.bed.wait(8)
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing waits that was posted or put in."""
-        return not self.to_post and self.bed.i.is_idle
+            for _ in range(len(self.to_post)):
+                queue, request = self.to_post.popleft()
+                number = numbers[id(queue)]
+                ended = sum(c.queue_pair == number for c in self.responder.completions)
+                if posted[number] - ended < self.bed.config.receive_depth:
+                    posted[number] += 1
+                    await self.bed.post(queue, request)
+                else:
+                    self.to_post.append((queue, request))
+            self.has_posted = True
+            await self.bed.wait(64)
 
 
 async def tick(dut: Any, bed: EngineBed) -> None:

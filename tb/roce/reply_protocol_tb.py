@@ -72,7 +72,7 @@ class Bed:
         self.wanted: dict[str, deque] = {
             name: deque() for name in ("state", "kicks", "actions", "rnr", "errors", "set_up")
         }
-        self.passed = dict.fromkeys(STREAMS, 0)
+        self.passed: dict[str, int] = {name: 0 for name in STREAMS}
         self.counts: dict[str, int] = {}
         for port in (dut.context, dut.send_state, dut.places):
             port.value = 0
@@ -201,7 +201,7 @@ class Bed:
 
     def ask(self, name: str, **fields: Any) -> None:
         """Give a task to one of the streams."""
-        packers = dict(zip(STREAMS, (REPLY, SENT, TIME, FAILURE), strict=True))
+        packers = {"replies": REPLY, "sent": SENT, "times": TIME, "failures": FAILURE}
         self.sources[name].send_value(packers[name].pack(**fields))
 
     def begin_set_up(self, index: int) -> None:

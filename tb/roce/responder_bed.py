@@ -144,6 +144,10 @@ class Bed(Driver):
         """Give who takes what a stream of the device gives."""
         return self._takers[self._bits[name]]
 
+    def offer(self, name: str) -> Offer:
+        """Give what offers a stream of the device what it is to take."""
+        return self._offers[self._bits[name]]
+
     def _serve_reads(self, name: str, stalls: Stalls, latency: tuple[int, int]) -> ReadPort:
         responses = self._offer(f"{name}__response", stalls)
         data = self._offer(f"{name}__data", stalls)

@@ -54,4 +54,5 @@ def talking(data_bytes: int) -> RoceConfig:
         receive_depth=128,
         receive_requests=1024,
         send_slots=16,
+        send_requests=128,
     )

@@ -16,7 +16,7 @@ def test_conversation(data_bytes, run_dir):
     config = talking(data_bytes)
     simulate(
         ParsedEngine(config=config),
-        name=f"engine_{data_bytes}",
+        name="roce_engine",
         testbench="tb.roce.engine_tb",
         run_dir=run_dir,
         env={"ROCE_CONFIG": json.dumps(asdict(config))},
