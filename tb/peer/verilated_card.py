@@ -31,6 +31,7 @@ _TICK_CYCLES = 16
 _TICK_SHIFT = 10
 _TICK_NANOSECONDS = 1024 << _TICK_SHIFT
 _TIMEOUT_NANOSECONDS = 4096 << _TICK_SHIFT
+_NAME = "roce_engine"
 #: Whatever it is asked for, a simulator says something within this time.
 _ANSWER_SECONDS = 60
 
