@@ -70,6 +70,9 @@ class Engine(wiring.Component):
         Data that is sent; work queues.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+
     def __init__(
         self,
         *,

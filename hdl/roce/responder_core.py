@@ -113,6 +113,17 @@ class ResponderCore(wiring.Component):
         See :class:`Responder`.
     """
 
+    requests: stream.Interface
+    packets: stream.Interface
+    frames: stream.Interface
+    data: stream.Interface
+    o_actions: stream.Interface
+    actions: stream.Interface
+    translate: Any
+    failures: stream.Interface
+    errors: Any
+    keys: stream.Interface
+
     def __init__(self, *, config: RoceConfig, has_requester: bool):
         self.config = config
         self.has_requester = has_requester

@@ -78,7 +78,7 @@ class Bed(Driver):
     """
 
     #: What stands in front of the network.
-    component: type[Parsed] = ParsedResponder
+    component: Callable[..., Parsed] = ParsedResponder
     driver_ports: tuple[str, ...] = DRIVER_PORTS
     read_ports: tuple[str, ...] = _READS
 
