@@ -92,8 +92,10 @@ class _Payload(wiring.Component):
                 Assert(~(sent & ~was_data) | (payload == 0), "those for a response have none"),
                 Assert(~(sent & ~was_data) | (packet.length == length), "but ask for the whole"),
                 Assert(~(sent & ~was_data) | (packet.offset == 0), "from its begin on"),
-                Cover(sent & was_data & was_last & (payload == 1) & (begin == 4096)),
-                Cover(sent & was_data & (length == 1 << 31) & was_last),
+                Cover(
+                    sent & was_data & was_last & (payload == 1) & (begin == 4096), "a byte behind"
+                ),
+                Cover(sent & was_data & (length == 1 << 31) & was_last, "the longest"),
             ]
         return m
 

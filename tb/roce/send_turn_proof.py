@@ -298,7 +298,16 @@ class _Turn(wiring.Component):
             ("the entry that was looked up", state.cursor.slot[:3] == self.hint),
         ):
             m.d.comb += Assert(~sends | may, f"sends only: {name}")
+        # No message is passed: others would get its PSNs.
+        is_new = self.names["is_new"]
+        moves = new.cursor.sequence != state.cursor.sequence
+        goes_back = new.epoch != state.epoch
+        is_behind = self.names["is_rc"] & (self.names["under_way"] >= _HALF)
         m.d.comb += [
+            Assert(
+                ~moves | is_new | leaves | state.is_local | goes_back | is_behind,
+                "a message is left when it was sent, or acknowledged",
+            ),
             Assert(~leaves | ((here >= self.head.slots) & (posted >= self.head.slots)), "whole"),
             Assert(~leaves | (self.fetched.epoch == state.epoch), "of this epoch"),
             Assert(~leaves | (early == 0) | early[34:].any(), "its time has come"),
@@ -307,7 +316,10 @@ class _Turn(wiring.Component):
                 self.is_set_up | ~self.is_held | (Value.cast(new) == Value.cast(state)),
                 "held: as it was",
             ),
-            Assert(self.is_set_up | (new.state == state.state) | (self.replies.failed & is_ready)),
+            Assert(
+                self.is_set_up | (new.state == state.state) | (self.replies.failed & is_ready),
+                "a failure ends it",
+            ),
             Assert((new.issued == (state.issued + 1)[:4]) == step.sends, "counts what it sends"),
             Assert(self.is_set_up | ((new.issued - state.issued)[:4] == step.sends), "no more"),
         ]
