@@ -180,6 +180,15 @@ class SendDecide(wiring.Component):
                 self._begin(m, new, local=1)
         with m.Elif(found.is_new & holds):
             m.d.comb += o.fetches.eq(1)
+        with m.Elif(work.is_local & ~found.is_new & ~state.is_local):
+            # It was a message when it began. Memory refuses its slots now, or has others there:
+            # it cannot be sent again, so the queue pair ends. If it were passed, others would get
+            # its PSNs, and their acknowledgements would end it.
+            m.d.comb += [
+                o.is_local.eq(1),
+                o.sends.eq(1),
+                new.issued.eq(state.issued + 1),
+            ]
         with m.Elif(work.is_local):
             # If it has begun, it was given to the gatherer already.
             m.d.comb += [
@@ -190,6 +199,8 @@ class SendDecide(wiring.Component):
                 o.sends.eq(found.is_new),
                 new.issued.eq(state.issued + found.is_new),
                 new.cursor.eq(o.after),
+                new.number.eq(0),
+                new.psn.eq(o.after.psn),
             ]
             with m.If(found.is_new):
                 self._begin(m, new, local=1)

@@ -133,7 +133,8 @@ class SendPacketMaker(wiring.Component):
         status: Any = Signal(CompletionStatus)
         m.d.comb += status.eq(
             Mux(
-                now.found.lost | now.found.overrun | now.found.short,
+                # One that has begun before was no local operation then.
+                now.found.lost | now.found.overrun | now.found.short | (now.is_local & ~now.begins),
                 CompletionStatus.LOCAL_OPERATION,
                 work.status,
             )
