@@ -11,7 +11,7 @@ from typing import Any
 import cocotb
 
 from sim.peer.card import Connection
-from sim.peer.guest import CARD
+from sim.peer.guest import CARD, GUEST
 from sim.roce import (
     QueuePair,
     ReceiveQueue,
@@ -40,12 +40,14 @@ class _CardBed(EngineBed):
 
     def __init__(self, dut: Any):
         config = config_from_environment()
+        own, peer = (GUEST, CARD) if os.environ.get("CARD_IS_GUEST") else (CARD, GUEST)
+        self.own_mac, self.peer_mac = (int.from_bytes(host.mac, "big") for host in (own, peer))
         super().__init__(
             dut,
             config,
             queue_shift=_QUEUE_SHIFT,
-            card_v4=CARD.address_4,
-            card_v6=CARD.address_6,
+            card_v4=own.address_4,
+            card_v6=own.address_6,
         )
         self.free_queues = [ReceiveQueue() for _ in range(config.receive_queues)]
         for queue in self.free_queues:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.peer.card import Card, CardLostError, Connection
-from sim.peer.guest import CARD
+from sim.peer.guest import CARD, GUEST
 from sim.roce import Completion, Rights, SendCompletion, SendRequest
 from tb.roce.parsed_responder import ParsedEngine
 from tb.roce.sizes import talking
@@ -60,6 +60,8 @@ class VerilatedCard(Card):
     ----------
     data_bytes : int
         Bytes per beat: 8 or 64.
+    is_guest : bool
+        It has the addresses of the guest: the other end of the wire.
     run_dir : Path, optional
         Folder for what the simulator says, and with ``WAVES=1`` for its waves.
 
@@ -79,10 +81,13 @@ class VerilatedCard(Card):
     memory_address = 1 << 44
     memory_bytes = 1 << 24
 
-    def __init__(self, *, data_bytes: int = 64, run_dir: Path | None = None):
+    def __init__(
+        self, *, data_bytes: int = 64, is_guest: bool = False, run_dir: Path | None = None
+    ):
+        self._host = GUEST if is_guest else CARD
         simulator = _simulator(data_bytes)
         self._folder = Path(tempfile.mkdtemp(prefix="headrace-"))
-        run_dir = run_dir or BUILD / "sim" / f"card_{data_bytes}"
+        run_dir = run_dir or BUILD / "sim" / f"card_{data_bytes}{'_guest' * is_guest}"
         run_dir.mkdir(parents=True, exist_ok=True)
         self.log_file = run_dir / "simulator.log"
         self._line: Line | None = None
@@ -101,6 +106,7 @@ class VerilatedCard(Card):
             "env": {
                 "ROCE_CONFIG": json.dumps(asdict(talking(data_bytes))),
                 "CARD_SOCKET": self._folder / "line",
+                **({"CARD_IS_GUEST": "1"} if is_guest else {}),
             },
         }
         listener = socket.socket(socket.AF_UNIX)
@@ -158,7 +164,7 @@ class VerilatedCard(Card):
 
     def receive(self, frame: bytes, now: int) -> Iterable[bytes]:
         """Take a frame that came; it goes in with the next turn."""
-        if frame.startswith(CARD.mac):
+        if frame.startswith(self._host.mac):
             self._coming.append(frame)
         return ()
 

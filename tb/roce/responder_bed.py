@@ -24,7 +24,6 @@ __all__ = ["Bed", "config_from_environment", "shape_of"]
 
 _READS, _WRITES = ("reads", "atomic_reads"), ("writes", "atomic_writes")
 _EVENTS = ("access", "request", "limit", "operation")
-_MAC = 0x0200_0000_0002
 #: Cycles without anything at any port after which nothing hides inside: what it takes to throw
 #: away a few packets of 4 KiB, and some hundreds for the stages behind the parser.
 _MARGIN_CYCLES = 300
@@ -34,7 +33,7 @@ _WAITING_BEATS = 4096
 
 
 @cache
-def _component(kind: type[Parsed], config: RoceConfig) -> Any:
+def _component(kind: Callable[..., Parsed], config: RoceConfig) -> Any:
     """Make the device, whose signature tells of its ports: once for all tests."""
     return kind(config=config)
 
@@ -77,6 +76,7 @@ class Bed(Driver):
         Frames that the device itself marked as not to be sent.
     """
 
+    own_mac = 0x0200_0000_0002
     #: What stands in front of the network.
     component: Callable[..., Parsed] = ParsedResponder
     driver_ports: tuple[str, ...] = DRIVER_PORTS
@@ -211,7 +211,7 @@ class Bed(Driver):
         self._source |= {len(address): address for address in addresses}
         numbers = {len(a): int.from_bytes(a, "big") for a in self._source.values()}
         self.dut.identity.value = self._identity.pack(
-            mac=_MAC, ipv4=numbers.get(4, 0), ipv6=numbers.get(16, 0)
+            mac=self.own_mac, ipv4=numbers.get(4, 0), ipv6=numbers.get(16, 0)
         )
 
     def clear_memory(self) -> None:
@@ -233,7 +233,7 @@ class Bed(Driver):
             return
         packet = parse(frame)
         assert packet.source == self._source[len(packet.source)], f"answer from {packet.source}"
-        assert int.from_bytes(frame[6:12], "big") == _MAC
+        assert int.from_bytes(frame[6:12], "big") == self.own_mac
         self._answered += 1
         if is_job_answer(packet):
             self.job_answers[packet.bth["dest_qp"]] += 1

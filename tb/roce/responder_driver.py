@@ -175,12 +175,14 @@ class Driver:
 
     #: How the rows of addresses are numbered, and whether every second one has a VLAN tag.
     address_index = "queue_pair"
+    #: Whom all frames go to.
+    peer_mac = 0x0200_0000_0001
     has_vlans = True
 
     def _tell_address(self, index: int, *, peer: bytes, queue_pair: int, p_key: int) -> None:
         """Say where frames of a row of addresses go."""
         fields = {
-            "destination_mac": 0x0200_0000_0001,
+            "destination_mac": self.peer_mac,
             "has_vlan": self.has_vlans and index & 1,
             "vlan": 0x2000 | index,
             "v6": len(peer) == 16,
