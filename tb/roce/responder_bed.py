@@ -34,7 +34,7 @@ _WAITING_BEATS = 4096
 
 
 @cache
-def _component(kind: type[Parsed], config: RoceConfig) -> Any:
+def _component(kind: Callable[..., Parsed], config: RoceConfig) -> Any:
     """Make the device, whose signature tells of its ports: once for all tests."""
     return kind(config=config)
 
