@@ -1,15 +1,18 @@
 """cocotb testbench of hdl.roce.engine: it sends what Soft-RoCE sent, in every recording.
 
 The work requests of a recording are posted where their first packets are in it, and the answers
-come as recorded, each when all packets before it have been sent. What differs from Soft-RoCE:
+come as recorded, each when all packets before it have been sent. ``RECORDINGS`` is a folder of
+their frames, in JSON. What differs from Soft-RoCE:
 
 - MigReq is 1, since there is no path migration; Soft-RoCE has 0;
 - Ethernet addresses, VLAN, TTL, DSCP, identification and UDP source port are the driver's;
 - time is the testbench's own: a tick is a cycle.
 """
 
+import json
 import os
 from collections import deque
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -186,7 +189,8 @@ class Replay:
 @cocotb.parametrize(name=_NAMES)
 async def it_sends_what_soft_roce_sent(dut, name):
     """Each host of the recording that asked for something, one after the other."""
-    sides = load(name)
+    frames = json.loads((Path(os.environ["RECORDINGS"]) / f"{name}.json").read_text())
+    sides = load(name, [bytes.fromhex(frame) for frame in frames])
     assert sides
     bed = EngineBed(dut, _CONFIG, queue_shift=10)
     await bed.start()

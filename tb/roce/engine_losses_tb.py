@@ -14,8 +14,15 @@ _CONFIG = config_from_environment()
 _LONG = "LONG" in os.environ
 #: Exchanges at a time; queue pair numbers differ in their low 4 bits.
 _PAIRS = 7
-#: Cycles of an exchange beside others, and what a lost frame adds: a timeout of 2048, and a look.
-_LIMIT, _LOSS = 6000, 2200
+#: Cycles of a work request beside those of others, and what a lost frame adds: a timeout of 2048,
+#: and a look.
+_LIMIT, _LOSS = 800, 2200
+
+
+def limit(plan: Plan) -> int:
+    """Give the cycles in which an exchange has to end."""
+    losses = sum(len(drops) for drops in plan.drops)
+    return _LIMIT * max(len(script) for script in plan.scripts) + _LOSS * losses
 
 
 async def begin(dut) -> World:
@@ -32,8 +39,7 @@ async def work(world: World, pair: Pair, plans: deque[Plan], took: list[int]) ->
     """Let a pair have one exchange after the other."""
     while plans:
         plan = plans.popleft()
-        losses = sum(len(drops) for drops in plan.drops)
-        took.append(await Exchange(world, pair, plan).run(limit=_LIMIT + _LOSS * losses))
+        took.append(await Exchange(world, pair, plan).run(limit=limit(plan)))
 
 
 async def all_of(world: World, plans: list[Plan]) -> list[int]:
@@ -52,7 +58,7 @@ async def all_of(world: World, plans: list[Plan]) -> list[int]:
 async def frames_of(world: World, plan: Plan) -> list[int]:
     """Count the frames of a plan without losses, by direction."""
     exchange = Exchange(world, Pair((30, 31)), plan)
-    await exchange.run(limit=_LIMIT)
+    await exchange.run(limit=limit(plan))
     return [link.fates["sent"] for link in exchange.links]
 
 
@@ -63,7 +69,7 @@ async def any_frame_may_be_lost(dut, has_credits, is_late):
     world = await begin(dut)
     scripts = (short_script(), short_script()[::-1])
     if _LONG:
-        scripts = tuple(random_script(random.Random(n), 16) for n in range(2))
+        scripts = (random_script(random.Random(0), 16), random_script(random.Random(1), 16))
     plan = Plan(scripts, has_credits=has_credits, is_late=is_late)
     counts = await frames_of(world, plan)
     assert min(counts) > 15
@@ -75,6 +81,11 @@ async def any_frame_may_be_lost(dut, has_credits, is_late):
     await all_of(world, plans)
 
 
+def few(rng: random.Random) -> list[int]:
+    """Draw up to three numbers of frames."""
+    return [rng.randrange(30) for _ in range(rng.randrange(4))]
+
+
 @cocotb.test()
 async def any_few_frames_may_be_lost(dut):
     """Lose some frames of an exchange, those that are sent again too."""
@@ -82,7 +93,7 @@ async def any_few_frames_may_be_lost(dut):
     rng = random.Random(random.getrandbits(32))
     plans = []
     for _ in range(1000 if _LONG else 30):
-        drops = tuple([rng.randrange(30) for _ in range(rng.randrange(4))] for _ in range(2))
+        drops = (few(rng), few(rng))
         scripts = (random_script(rng, 8), random_script(rng, 8))
         plans.append(Plan(scripts, drops, rng.random() < 0.5, rng.random() < 0.3))
     await all_of(world, plans)

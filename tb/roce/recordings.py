@@ -1,14 +1,24 @@
 """Recordings of Soft-RoCE that a requester is put into, and what is known of how each ended."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
-from headrace.capture import read_frames
 from sim.roce import RocePacket
 
 from .captured_requests import AskingSide, asking_sides
 
-__all__ = ["BEHIND_A_NAK", "FAILED", "NAMES", "TIMERS", "VERBS", "load", "recorded", "says"]
+__all__ = [
+    "BEHIND_A_NAK",
+    "FAILED",
+    "NAMES",
+    "TIMERS",
+    "VERBS",
+    "load",
+    "path_of",
+    "recorded",
+    "says",
+]
 
 _CAPTURES = Path(__file__).parents[2] / "data" / "captures"
 NAMES = sorted(path.stem for path in _CAPTURES.glob("*.json"))
@@ -49,11 +59,15 @@ VERBS = {
 }
 
 
-def load(name: str) -> list[AskingSide]:
-    """Hosts of a recording; where there are faults on the way, as the requester saw it."""
-    about = json.loads((_CAPTURES / f"{name}.json").read_text())
+def path_of(name: str) -> Path:
+    """Give the file of a recording; where there are faults on the way, the requester's."""
     path = _CAPTURES / f"{name}.pcap"
-    frames = read_frames(path if path.exists() else _CAPTURES / f"{name}.a.pcap")
+    return path if path.exists() else _CAPTURES / f"{name}.a.pcap"
+
+
+def load(name: str, frames: Iterable[bytes]) -> list[AskingSide]:
+    """Hosts of a recording, whose ``frames`` the file at :func:`path_of` has."""
+    about = json.loads((_CAPTURES / f"{name}.json").read_text())
     return asking_sides(name, about, frames)
 
 

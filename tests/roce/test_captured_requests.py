@@ -4,11 +4,18 @@ from collections import Counter
 
 import pytest
 
+from headrace.capture import read_frames
 from sim.roce import KeyTable, Memory, Requester
 from tb.roce.captured_requests import AskingSide
-from tb.roce.recordings import BEHIND_A_NAK, FAILED, NAMES, TIMERS, VERBS, load, recorded, says
+from tb.roce.recordings import BEHIND_A_NAK, FAILED, NAMES, TIMERS, VERBS, path_of, recorded, says
+from tb.roce.recordings import load as load_frames
 
 PSNS = 1 << 24
+
+
+def load(name: str) -> list[AskingSide]:
+    """Give the hosts of a recording."""
+    return load_frames(name, read_frames(path_of(name)))
 
 
 def replay(side: AskingSide) -> tuple[Requester, Counter]:

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Engine: conversations with the golden model, and with itself, over wires with faults."""
+"""Engine: conversations with the golden model, recordings of Soft-RoCE, losses, hostile peers."""
 
 import json
 import os
@@ -7,32 +7,55 @@ from dataclasses import asdict
 
 import pytest
 
+from headrace.capture import read_frames
 from tb.roce.parsed_responder import ParsedEngine
+from tb.roce.recordings import NAMES, path_of
 from tb.roce.sizes import talking
 from tb.simulate import build, run
 
+_ALL = ("engine_tb", "engine_captures_tb", "engine_losses_tb", "engine_hostile_tb")
 
-def converse(data_bytes, run_dir, *, requests, seed=1):
+
+def engine(data_bytes, run_dir, *testbenches, seed=1, **env):
+    """Run testbenches, one after the other, on one device: to make it takes longer than they do."""
+    recordings = run_dir / "recordings"
+    recordings.mkdir(parents=True, exist_ok=True)
+    for name in NAMES if "engine_captures_tb" in testbenches else ():
+        frames = [frame.hex() for frame in read_frames(path_of(name))]
+        (recordings / f"{name}.json").write_text(json.dumps(frames))
     config = talking(data_bytes)
     run(
         build(ParsedEngine(config=config), name="roce_engine"),
         name="roce_engine",
-        testbench="tb.roce.engine_tb",
+        testbench=",".join(f"tb.roce.{name}" for name in testbenches),
         run_dir=run_dir,
-        env={"ROCE_CONFIG": json.dumps(asdict(config)), "REQUESTS": requests},
+        env={
+            "ROCE_CONFIG": json.dumps(asdict(config)),
+            "RECORDINGS": recordings.resolve(),
+            **env,
+        },
         seed=seed,
     )
 
 
-@pytest.mark.parametrize("data_bytes", [64, pytest.param(8, marks=pytest.mark.long)])
-def test_conversation(data_bytes, run_dir):
-    """Five conversations, 2,000 work requests."""
-    converse(data_bytes, run_dir, requests=400)
+def test_engine(run_dir):
+    """Conversations of 2,000 work requests, and everything else, at 64 bytes a beat."""
+    engine(64, run_dir, *_ALL, REQUESTS=400)
+
+
+@pytest.mark.long
+def test_narrow_engine(run_dir):
+    engine(8, run_dir, "engine_tb", REQUESTS=400)
+
+
+@pytest.mark.long
+def test_engine_for_long(run_dir):
+    engine(64, run_dir, *_ALL[1:], LONG=1)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
-def test_long_conversation(seed, run_dir):
+def test_long_conversations(seed, run_dir):
     """200,000 work requests, of four seeds."""
     requests = int(os.environ.get("REQUESTS", "200000")) // 20
-    converse(64, run_dir, requests=requests, seed=seed + 10)
+    engine(64, run_dir, "engine_tb", REQUESTS=requests, seed=seed + 10)
