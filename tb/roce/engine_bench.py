@@ -10,17 +10,19 @@ from .sizes import talking
 
 __all__ = ["BENCHES"]
 
+#: The width that the tests of the engine simulate, too. The others have not been measured yet.
+_PROFILE = "card100"
+_CONFIG = talking(PROFILES[_PROFILE])
+
 BENCHES = [
     Bench(
         "roce_engine",
-        profile,
-        # The simulation that the tests of the engine run, too.
-        lambda profile=profile: ParsedEngine(config=talking(PROFILES[profile])),
+        _PROFILE,
+        lambda: ParsedEngine(config=_CONFIG),
         "tb.roce.engine_rate_tb",
         {
-            "DATA_BYTES": PROFILES[profile],
-            "ROCE_CONFIG": json.dumps(asdict(talking(PROFILES[profile]))),
+            "DATA_BYTES": PROFILES[_PROFILE],
+            "ROCE_CONFIG": json.dumps(asdict(_CONFIG)),
         },
     )
-    for profile in PROFILES
 ]
