@@ -228,17 +228,24 @@ class Bed:
 
     async def post(self, qp: _QueuePair, count: int) -> None:
         """Begin some work requests."""
-        for _ in range(min(count, qp.room)):
+        for left in reversed(range(min(count, qp.room))):
             row = qp.sequence % DEPTH
             write = OUTSTANDING.pack(valid=1, queue_pair=qp.index, sequence=row, row=qp.begin())
-            await self.outstanding.give(write)
-        strobe = SEND_STATE.pack(
-            valid=1,
-            queue_pair=qp.index,
-            tail=qp.sequence % (2 * DEPTH),
-            highest=random.getrandbits(24),
-        )
-        await self.send_state.give(strobe)
+            strobe = SEND_STATE.pack(
+                valid=1,
+                queue_pair=qp.index,
+                tail=qp.sequence % (2 * DEPTH),
+                highest=random.getrandbits(24),
+            )
+            if left:
+                await self.outstanding.give(write)
+                continue
+            # The last one is told in the cycle in which it is written.
+            async with self.outstanding.lock, self.send_state.lock:
+                self.outstanding.port.value, self.send_state.port.value = write, strobe
+                await RisingEdge(self.dut.clk)
+                self.outstanding.port.value = self.send_state.port.value = 0
+                await RisingEdge(self.dut.clk)
         if qp.failed:
             self.kick(qp)
 
