@@ -6,7 +6,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .send_layouts import ReplyKind, ReplyLayout
+from .peer_layouts import ReplyKind, ReplyLayout
 
 __all__ = ["AckMerge"]
 

@@ -48,8 +48,16 @@ class AnswerChoice(wiring.Component):
 
     Members
     -------
-    prompt, reads, data
-        See :class:`AnswerBuilder`, ``frames`` for its ``o``.
+    prompt : In(stream.Signature(AnswerLayout(config))).array(2)
+        Acknowledgements, CNPs, acknowledgements of atomic operations, of two who answer, in turns.
+        ``prompt[*].ready`` depends combinationally on ``frames.ready``, ``reads`` and
+        ``prompt[*].valid``.
+    reads : In(stream.Signature(AnswerLayout(config)))
+        READ responses, and NAKs in place of them. ``reads.ready`` depends combinationally on
+        ``frames.ready``, ``prompt`` and ``reads`` itself.
+    data : In(PacketSignature(data_bytes))
+        For each answer of ``reads`` with bytes, a packet of as many; ``keep`` is not looked at.
+        ``data.ready`` is a register.
     frames : Out(stream.Signature(FrameLayout(config)))
         Answers' frames. Above 8 bytes a beat, one that waits may be exchanged for another, or taken
         back.

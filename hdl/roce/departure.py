@@ -13,13 +13,7 @@ from .gather_layouts import GatherRecordLayout, GatherSpanLayout
 from .layouts import CompletionStatus, PlaceLayout
 from .one_row import OneRow
 from .opcode import Service
-from .send_layouts import (
-    FrameLayout,
-    ReadPlaceLayout,
-    SendPacketKind,
-    SentKind,
-    SentLayout,
-)
+from .send_layouts import FrameLayout, ReadPlaceLayout, SendPacketKind, SentKind, SentLayout
 from .span_pack import SpanPack
 
 __all__ = ["Departure"]

@@ -21,8 +21,8 @@ from .layouts import CompletionStatus
 from .reply_route import ReplyRoute
 from .requester import Requester
 from .responder_core import ResponderCore, connect_driver, driver_members
-from .send_layouts import SendContextLayout
 from .send_protocol import DoorbellLayout
+from .work_layouts import SendContextLayout
 
 __all__ = ["Engine"]
 

@@ -14,16 +14,9 @@ from .gather_layouts import GatherRecordLayout
 from .key_check import KeyLayout
 from .piece_reads import PieceReads
 from .piece_walk import PieceWalk
-from .send_layouts import (
-    FrameLayout,
-    GatheredLayout,
-    PieceLayout,
-    ReadPlaceLayout,
-    SendContextLayout,
-    SendPacketLayout,
-    SentLayout,
-)
+from .send_layouts import FrameLayout, GatheredLayout, ReadPlaceLayout, SendPacketLayout, SentLayout
 from .translate_signature import TranslateSignature
+from .work_layouts import PieceLayout, SendContextLayout
 
 __all__ = ["Gather"]
 

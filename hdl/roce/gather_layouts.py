@@ -4,7 +4,8 @@ from amaranth.lib import data
 
 from .config import RoceConfig
 from .layouts import PAYLOAD_BITS, CompletionStatus, SpanLayout
-from .send_layouts import EPOCH_BITS, SLOT_BITS, SendPacketLayout
+from .send_layouts import SendPacketLayout
+from .work_layouts import EPOCH_BITS, SLOT_BITS
 
 __all__ = [
     "FoundLayout",

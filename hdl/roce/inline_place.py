@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from .gather_layouts import FoundLayout
 from .layouts import PAYLOAD_BITS
-from .send_layouts import SLOT_BITS
+from .work_layouts import SLOT_BITS
 
 __all__ = ["InlinePlace", "RingLayout"]
 

@@ -9,7 +9,6 @@ from amaranth.lib.wiring import In, Out
 from hdl.memory import SimpleDualPortRam
 
 from .config import RoceConfig
-from .layouts import StrobeLayout
 from .ready_ring import ReadyRing
 
 __all__ = ["KickRing"]
@@ -21,12 +20,12 @@ class KickRing(wiring.Component):
     A bit for each queue pair says that it waits for its turn: a kick sets it, a turn clears it. So
     who waits is in the ring once, and a kick that comes when a turn has begun asks for another.
 
-    In each cycle one bit is looked at, and written in the next: for a turn that begins, for
-    ``again``, for a kick, in this order. When a kick waits, no turn begins: so it is passed by one
-    turn and one ``again`` at most, and a turn by one kick.
+    In each cycle one bit is looked at, and written in the next: for a turn that begins, or for a
+    kick. When a kick waits, no turn begins: so it is passed by one turn at most, and a turn by one
+    kick.
 
     Latency from a kick to ``wants`` is 2 cycles, if nobody else waits. Throughput is a kick per
-    cycle in which neither a turn begins nor ``again`` is at work; a turn every 2 cycles. After
+    cycle in which no turn begins; a turn every 2 cycles. After
     reset bits are cleared, one each cycle; kicks wait as long.
 
     Specification: this docstring.
@@ -39,8 +38,6 @@ class KickRing(wiring.Component):
     -------
     kicks : In(stream.Signature(config.bits("queue_pairs")))
         ``ready`` depends combinationally on ``turn``.
-    again : In(StrobeLayout(config))
-        Strobe: a kick that does not wait. Not in two cycles that follow each other.
     wants, queue_pair : Out(1), Out(config.bits("queue_pairs"))
         Somebody wants its turn. It may want it no more in the next cycle, for a kick. Registered.
     turn : In(1)
@@ -49,7 +46,6 @@ class KickRing(wiring.Component):
     """
 
     kicks: stream.Interface
-    again: Any
     wants: Signal
     queue_pair: Signal
     turn: Signal
@@ -60,7 +56,6 @@ class KickRing(wiring.Component):
         super().__init__(
             {
                 "kicks": In(stream.Signature(pair)),
-                "again": In(StrobeLayout(config)),
                 "wants": Out(1),
                 "queue_pair": Out(pair),
                 "turn": In(1),
@@ -84,7 +79,6 @@ class KickRing(wiring.Component):
             m.d.sync += [cleared.eq(cleared + 1), clearing.eq(~cleared.all())]
 
         kicks_first = Signal()
-        again: Any = Signal(self.again.shape())
         step: Any = Signal(data.StructLayout({"valid": 1, "queue_pair": pair, "waits": 1}))
         m.d.comb += [
             self.wants.eq(ring.o.valid & ~kicks_first),
@@ -97,17 +91,12 @@ class KickRing(wiring.Component):
             m.d.comb += [step.queue_pair.eq(cleared), step.waits.eq(0)]
         with m.Elif(self.turn):
             m.d.comb += [step.queue_pair.eq(ring.o.payload), step.waits.eq(0)]
-        with m.Elif(again.valid):
-            m.d.comb += step.queue_pair.eq(again.queue_pair)
-            m.d.sync += again.valid.eq(0)
         with m.Else():
             m.d.comb += [
                 step.queue_pair.eq(self.kicks.payload),
                 step.valid.eq(self.kicks.valid),
                 self.kicks.ready.eq(1),
             ]
-        with m.If(self.again.valid):
-            m.d.sync += again.eq(self.again)
         m.d.sync += kicks_first.eq(self.kicks.valid & ~self.kicks.ready)
 
         old: Any = Signal(step.shape())

@@ -19,13 +19,8 @@ from .gather_layouts import (
 from .inline_place import InlinePlace, RingLayout
 from .one_row import OneRow
 from .packet_count import PacketCount
-from .send_layouts import (
-    GatheredLayout,
-    PieceLayout,
-    SendContextLayout,
-    SendPacketKind,
-    SendPacketLayout,
-)
+from .send_layouts import GatheredLayout, SendPacketKind, SendPacketLayout
+from .work_layouts import PieceLayout, SendContextLayout
 
 __all__ = ["PieceWalk"]
 

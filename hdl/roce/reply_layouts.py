@@ -5,7 +5,7 @@ from amaranth.lib import data, enum
 from .config import RoceConfig
 from .layouts import CompletionStatus, PlaceLayout
 from .opcode import Service
-from .send_layouts import ReplyLayout
+from .peer_layouts import ReplyLayout
 
 __all__ = [
     "ReplyContextLayout",

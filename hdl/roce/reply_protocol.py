@@ -13,6 +13,7 @@ from .config import RoceConfig
 from .context import QueuePairState
 from .layouts import ActionKind, ActionLayout, CompletionStatus, FailureLayout
 from .merge import Merge
+from .peer_layouts import ReplyLayout, ReplyStateLayout
 from .reply_layouts import (
     ReplyContextLayout,
     ReplyPlaceLayout,
@@ -24,17 +25,10 @@ from .reply_layouts import (
 )
 from .reply_verdict import ReplyVerdict
 from .send_copy import SendCopy
-from .send_layouts import (
-    ReadPlaceLayout,
-    ReplyLayout,
-    ReplyStateLayout,
-    SendContextLayout,
-    SendStateStrobe,
-    SentKind,
-    SentLayout,
-)
+from .send_layouts import ReadPlaceLayout, SendStateStrobe, SentKind, SentLayout
 from .state_table import StateTable
 from .turns import has_room_for, later
+from .work_layouts import SendContextLayout
 
 __all__ = ["ReplyProtocol"]
 

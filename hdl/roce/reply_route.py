@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..headers import AETH, Opcode
 from .layouts import RequestLayout
-from .send_layouts import ReplyKind, ReplyLayout
+from .peer_layouts import ReplyKind, ReplyLayout
 
 __all__ = ["PacketOwner", "ReplyRoute"]
 

@@ -10,13 +10,13 @@ from .advance import advance
 from .config import RoceConfig
 from .layouts import CompletionStatus
 from .opcode import Service
+from .peer_layouts import ReplyKind
 from .reply_layouts import (
     ReplyPlaceLayout,
     ReplyTaskKind,
     ReplyVerdictInputLayout,
     ReplyVerdictLayout,
 )
-from .send_layouts import ReplyKind
 
 __all__ = ["ReplyVerdict"]
 

@@ -14,14 +14,16 @@ from .gather import Gather
 from .key_check import KeyLayout
 from .layouts import ActionLayout, FailureLayout
 from .merge import Merge
+from .peer_layouts import ReplyLayout
 from .reply_protocol import ReplyProtocol
 from .retire import Retire
-from .send_layouts import FrameLayout, ReplyLayout, SendContextLayout
+from .send_layouts import FrameLayout
 from .send_protocol import DoorbellLayout
 from .send_scheduler import TIME_BITS
 from .sender import Sender
 from .timers import Timers
 from .translate_signature import TranslateSignature
+from .work_layouts import SendContextLayout
 
 __all__ = ["Requester"]
 

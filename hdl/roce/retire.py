@@ -12,20 +12,13 @@ from hdl.stream import Queue
 from .config import RoceConfig
 from .kick_ring import KickRing
 from .layouts import ActionLayout, CompletionLayout, CompletionStatus, StrobeLayout
+from .peer_layouts import ReplyStateLayout, RetiredLayout
 from .send_copy import SendCopy
-from .send_layouts import (
-    SLOT_BITS,
-    OutstandingLayout,
-    OutstandingWriteLayout,
-    PositionLayout,
-    ReplyStateLayout,
-    RetiredLayout,
-    SendContextLayout,
-    SendStateStrobe,
-)
+from .send_layouts import OutstandingLayout, OutstandingWriteLayout, PositionLayout, SendStateStrobe
 from .state_table import StateTable
 from .turn_servers import TurnServers
 from .turns import has_room_for, later
+from .work_layouts import SLOT_BITS, SendContextLayout
 
 __all__ = ["Retire"]
 

@@ -8,10 +8,12 @@ from amaranth.lib.wiring import In, Out
 
 from .config import RoceConfig
 from .context import QueuePairState
-from .send_layouts import PositionLayout, ReplyStateLayout, WorkHeadLayout
+from .peer_layouts import ReplyStateLayout
+from .send_layouts import PositionLayout
 from .send_scheduler import TurnKind
 from .send_state import FoundLayout, SendStateLayout
 from .turn_context import TurnContextLayout
+from .work_layouts import WorkHeadLayout
 
 __all__ = ["SendDecide", "StepLayout"]
 

@@ -8,18 +8,13 @@ from amaranth.lib.wiring import In, Out
 
 from .config import RoceConfig
 from .opcode import Service
-from .send_layouts import (
-    SLOT_BITS,
-    FetchedLayout,
-    GatheredLayout,
-    PositionLayout,
-    ReplyStateLayout,
-    WorkHeadLayout,
-)
+from .peer_layouts import ReplyStateLayout
+from .send_layouts import GatheredLayout, PositionLayout
 from .send_scheduler import TIME_BITS
 from .send_state import FoundLayout, SendStateLayout
 from .turn_context import TurnContextLayout
 from .work_check import WorkCheck
+from .work_layouts import SLOT_BITS, FetchedLayout, WorkHeadLayout
 
 __all__ = ["SendFind"]
 

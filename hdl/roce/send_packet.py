@@ -11,14 +11,10 @@ from .config import RoceConfig
 from .layouts import CompletionStatus
 from .opcode import Service
 from .send_decide import StepLayout
-from .send_layouts import (
-    SendKind,
-    SendPacketKind,
-    SendPacketLayout,
-    WorkHeadLayout,
-)
+from .send_layouts import SendPacketKind, SendPacketLayout
 from .send_state import FoundLayout, SendStateLayout
 from .turn_context import TurnContextLayout
+from .work_layouts import SendKind, WorkHeadLayout
 
 __all__ = ["SendPacketMaker", "SentTurnLayout"]
 

@@ -11,27 +11,17 @@ from ..memory import SimpleDualPortRam
 from ..stream import Queue
 from .config import RoceConfig
 from .layouts import StrobeLayout
+from .peer_layouts import ReplyStateLayout, RetiredLayout
 from .send_decide import SendDecide
 from .send_find import SendFind
-from .send_layouts import (
-    SLOT_BITS,
-    FetchedLayout,
-    FetchLayout,
-    GatheredLayout,
-    OutstandingWriteLayout,
-    ReplyStateLayout,
-    RetiredLayout,
-    SendContextLayout,
-    SendPacketLayout,
-    SendStateStrobe,
-    WorkHeadLayout,
-)
+from .send_layouts import GatheredLayout, OutstandingWriteLayout, SendPacketLayout, SendStateStrobe
 from .send_packet import SendPacketMaker, SentTurnLayout
 from .send_rate import SendRate
 from .send_scheduler import TIME_BITS, AskLayout, TurnResultLayout
 from .send_state import SendStateLayout
 from .state_table import StateTable
 from .turn_context import TURN_FIELDS, TurnContextLayout
+from .work_layouts import SLOT_BITS, FetchedLayout, FetchLayout, SendContextLayout, WorkHeadLayout
 
 __all__ = ["DoorbellLayout", "SendProtocol"]
 

@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 from ..memory import SimpleDualPortRam
 from .config import RoceConfig
 from .layouts import StrobeLayout
-from .send_layouts import SendContextLayout
 from .send_scheduler import TIME_BITS
+from .work_layouts import SendContextLayout
 
 __all__ = ["SendRate"]
 

@@ -11,9 +11,9 @@ from ..stream import Queue
 from .class_lists import ClassLists
 from .config import RoceConfig
 from .layouts import StrobeLayout
-from .send_layouts import SendContextLayout
 from .time_wheel import TimeWheel, WaitLayout
 from .turn_servers import TurnServers
+from .work_layouts import SendContextLayout
 
 __all__ = ["TIME_BITS", "AskLayout", "SendScheduler", "TurnKind", "TurnResultLayout"]
 

@@ -4,8 +4,9 @@ from amaranth.lib import data
 
 from .config import RoceConfig
 from .context import QueuePairState
-from .send_layouts import EPOCH_BITS, SLOT_BITS, PositionLayout
+from .send_layouts import PositionLayout
 from .work_check import NUMBER_BITS, WorkLayout
+from .work_layouts import EPOCH_BITS, SLOT_BITS
 
 __all__ = ["FoundLayout", "SendStateLayout"]
 

@@ -10,19 +10,12 @@ from ..dma import MemoryReadSignature
 from .config import RoceConfig
 from .layouts import StrobeLayout
 from .merge import Merge
-from .send_layouts import (
-    GatheredLayout,
-    OutstandingWriteLayout,
-    PieceLayout,
-    ReplyStateLayout,
-    RetiredLayout,
-    SendContextLayout,
-    SendPacketLayout,
-    SendStateStrobe,
-)
+from .peer_layouts import ReplyStateLayout, RetiredLayout
+from .send_layouts import GatheredLayout, OutstandingWriteLayout, SendPacketLayout, SendStateStrobe
 from .send_protocol import DoorbellLayout, SendProtocol
 from .send_scheduler import TIME_BITS, SendScheduler
 from .work_fetch import WorkFetch
+from .work_layouts import PieceLayout, SendContextLayout
 
 __all__ = ["Sender"]
 

@@ -13,10 +13,12 @@ from hdl.stream import Queue
 from .config import RoceConfig
 from .layouts import StrobeLayout
 from .opcode import Service
+from .peer_layouts import ReplyStateLayout
 from .reply_layouts import RnrStrobe, TimeLayout
 from .send_copy import SendCopy
-from .send_layouts import ReplyStateLayout, SendContextLayout, SendStateStrobe
+from .send_layouts import SendStateStrobe
 from .turns import has_room_for, later
+from .work_layouts import SendContextLayout
 
 __all__ = ["TIME_BITS", "Timers", "is_over", "timeout_bits"]
 

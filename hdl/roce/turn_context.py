@@ -3,7 +3,7 @@
 from amaranth.lib import data
 
 from .config import RoceConfig
-from .send_layouts import SendContextLayout
+from .work_layouts import SendContextLayout
 
 __all__ = ["TURN_FIELDS", "TurnContextLayout"]
 

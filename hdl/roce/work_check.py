@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out
 from .config import RoceConfig
 from .layouts import PAYLOAD_BITS, CompletionStatus
 from .opcode import Service
-from .send_layouts import SendKind, WorkHeadLayout
 from .turn_context import TurnContextLayout
+from .work_layouts import SendKind, WorkHeadLayout
 
 __all__ = ["WorkCheck", "WorkLayout"]
 

@@ -11,7 +11,7 @@ from ..memory import SimpleDualPortRam
 from ..stream import Downsizer, Queue, Upsizer
 from .config import RoceConfig
 from .layouts import StrobeLayout
-from .send_layouts import (
+from .work_layouts import (
     EPOCH_BITS,
     SLOT_BITS,
     SLOT_BYTES,

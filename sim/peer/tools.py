@@ -230,8 +230,8 @@ def _listening(run: _Run) -> Stream:
     """Let the tool wait for us, and ask it for a connection."""
     port = PORTS["listen"]
     run.guest.shell(
-        f"rm -f /tmp/code; ({run.command(f'-p {port}')} >/tmp/said 2>&1; echo $? >/tmp/code) &"
-        f" until grep -q ':{port:04X} .* 0A ' /proc/net/tcp* || test -s /tmp/code;"
+        f"rm -f code; ({run.command(f'-p {port}')} >said 2>&1; echo $? >code) &"
+        f" until grep -q ':{port:04X} .* 0A ' /proc/net/tcp* || test -s code;"
         " do usleep 10000; done",
         seconds=_SECONDS,
     )
@@ -240,7 +240,7 @@ def _listening(run: _Run) -> Stream:
 
 def _said(run: _Run) -> tuple[str, int]:
     """Give what the tool that waited for us has said, and its exit code."""
-    run.guest.send("until test -s /tmp/code; do usleep 10000; done; cat /tmp/said /tmp/code")
+    run.guest.send("until test -s code; do usleep 10000; done; cat said code")
     text, _ = run.guest.finish(seconds=_SECONDS)
     *lines, code = text.splitlines()
     return "\n".join(lines), int(code)

@@ -15,8 +15,8 @@ from scapy.layers.l2 import Ether
 from hdl.roce.answer_layouts import AnswerKind, AnswerLayout
 from hdl.roce.config import RoceConfig
 from hdl.roce.frame_templates import AddressLayout, IdentityLayout
-from sim.roce import RocePacket, build
 from sim.stream import Packet, to_beats
+from tb.roce.addressed import IDENTITY, on_wire, random_row
 from tb.stream import PacketSink, PacketSource, StreamSource, chance, reset, start
 from tb.stream.packet_port import pack
 
@@ -25,11 +25,6 @@ CONFIG = RoceConfig(**json.loads(os.environ["CONFIG"]))
 LATENCY = int(os.environ["LATENCY"])
 QUEUE_PAIRS = CONFIG.queue_pairs
 ANSWER = AnswerLayout(CONFIG)
-IDENTITY: dict[str | int, Any] = {
-    "mac": 0x02_11_22_33_44_55,
-    "ipv4": 0xC0_00_02_FE,
-    "ipv6": 0x20010DB8 << 96 | 0xFE,
-}
 # Opcode of a READ response by (first, last).
 OPCODES = {(1, 0): 0x0D, (0, 0): 0x0E, (0, 1): 0x0F, (1, 1): 0x10}
 
@@ -72,13 +67,6 @@ def random_answer(kind: AnswerKind, size: int = 0, **fields) -> Answer:
     return Answer(kind, **{**values, **fields})
 
 
-def random_row(has_vlan: int, v6: int) -> dict[str, Any]:
-    """Row of addresses; IPv4 with noise above its address."""
-    widths = [(str(name), field.width) for name, field in AddressLayout()]
-    row = {name: random.getrandbits(width) for name, width in widths}
-    return {**row, "has_vlan": has_vlan, "v6": v6}
-
-
 def frame(answer: Answer, row: Any) -> bytes:
     """Frame that the golden model builds."""
     if answer.kind == AnswerKind.READ_RESPONSE:
@@ -102,26 +90,7 @@ def frame(answer: Answer, row: Any) -> bytes:
         headers["aeth"] = {"syndrome": answer.syndrome, "msn": answer.msn}
     if opcode == 0x12:
         headers["atomic_ack_eth"] = {"original_remote_data": answer.original}
-    size = 16 if row["v6"] else 4
-    packet = RocePacket(
-        IDENTITY["ipv6" if row["v6"] else "ipv4"].to_bytes(size, "big"),
-        (row["destination_ip"] % (1 << 8 * size)).to_bytes(size, "big"),
-        headers,
-        answer.payload,
-        dscp=row["traffic_class"] >> 2,
-        ecn=row["traffic_class"] & 3,
-        time_to_live=row["hop_limit"],
-    )
-    made = build(
-        packet,
-        source_mac=IDENTITY["mac"],
-        destination_mac=row["destination_mac"],
-        source_port=row["udp_source"],
-    )
-    if answer.error:
-        made = made[:-4] + bytes(byte ^ 0xFF for byte in made[-4:])
-    tag = b"\x81\x00" + row["vlan"].to_bytes(2, "big") if row["has_vlan"] else b""
-    return made[:12] + tag + made[12:]
+    return on_wire(row, headers, answer.payload, error=answer.error)
 
 
 @dataclass

@@ -13,8 +13,8 @@ from hdl.roce.frame_templates import AddressLayout, IdentityLayout
 from hdl.roce.send_layouts import FrameLayout
 from sim.headers.infiniband import OPCODES, extensions
 from sim.headers.table import header_bytes
-from sim.roce import RocePacket, build
 from sim.stream import Packet, to_beats
+from tb.roce.addressed import IDENTITY, on_wire, random_row
 from tb.stream import PacketSink, PacketSource, StreamSource, chance, start
 from tb.stream.packet_port import pack
 
@@ -34,11 +34,6 @@ CONFIG = RoceConfig(**json.loads(os.environ["CONFIG"]))
 ROWS = int(os.environ["ROWS"])
 DATA_BYTES = CONFIG.data_bytes
 FRAME = FrameLayout(CONFIG)
-IDENTITY: dict[str | int, Any] = {
-    "mac": 0x02_11_22_33_44_55,
-    "ipv4": 0xC0_00_02_FE,
-    "ipv6": 0x20010DB8 << 96 | 0xFE,
-}
 #: Everything that RC, UC and UD send, and CNPs.
 CODES = [code for code, name in OPCODES.items() if name.split("_")[0] in ("RC", "UC", "UD", "CNP")]
 
@@ -91,13 +86,6 @@ def random_frame(
     return Frame(opcode, **{**values, **fields})
 
 
-def random_row(has_vlan: int, v6: int) -> dict[str, Any]:
-    """Row of addresses; IPv4 with noise above its address."""
-    widths = [(str(name), field.width) for name, field in AddressLayout()]
-    row = {name: random.getrandbits(width) for name, width in widths}
-    return {**row, "has_vlan": has_vlan, "v6": v6}
-
-
 def golden(frame: Frame, row: Any) -> bytes:
     """Bytes that the model builds of a frame."""
     bth = {
@@ -110,27 +98,8 @@ def golden(frame: Frame, row: Any) -> bytes:
         "ack_req": frame.ack_request,
         "psn": frame.psn,
     }
-    size = 16 if row["v6"] else 4
     # Whole words in front of the data change neither their padding nor the ICRC.
-    packet = RocePacket(
-        IDENTITY["ipv6" if row["v6"] else "ipv4"].to_bytes(size, "big"),
-        (row["destination_ip"] % (1 << 8 * size)).to_bytes(size, "big"),
-        {"bth": bth},
-        frame.words + frame.payload,
-        dscp=row["traffic_class"] >> 2,
-        ecn=row["traffic_class"] & 3,
-        time_to_live=row["hop_limit"],
-    )
-    made = build(
-        packet,
-        source_mac=IDENTITY["mac"],
-        destination_mac=row["destination_mac"],
-        source_port=row["udp_source"],
-    )
-    if frame.error:
-        made = made[:-4] + bytes(byte ^ 0xFF for byte in made[-4:])
-    tag = b"\x81\x00" + row["vlan"].to_bytes(2, "big") if row["has_vlan"] else b""
-    return made[:12] + tag + made[12:]
+    return on_wire(row, {"bth": bth}, frame.words + frame.payload, error=frame.error)
 
 
 def send_data(source: PacketSource, frame: Frame) -> None:

@@ -19,12 +19,12 @@ from hdl.roce.send_layouts import (
     FrameLayout,
     GatheredLayout,
     ReadPlaceLayout,
-    SendContextLayout,
     SendPacketKind,
     SendPacketLayout,
     SentLayout,
 )
 from hdl.roce.translator import KeyStateLayout, PageLayout
+from hdl.roce.work_layouts import SendContextLayout
 from sim.roce.work_entry import SLOT_BYTES
 from sim.stream import Packet as Data
 

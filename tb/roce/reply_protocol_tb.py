@@ -12,16 +12,10 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from hdl.roce.config import RoceConfig
 from hdl.roce.layouts import ActionKind, ActionLayout, FailureLayout
+from hdl.roce.peer_layouts import ReplyLayout, ReplyStateLayout
 from hdl.roce.reply_layouts import RnrStrobe, TimeLayout
-from hdl.roce.send_layouts import (
-    ReadPlaceLayout,
-    ReplyLayout,
-    ReplyStateLayout,
-    SendContextLayout,
-    SendStateStrobe,
-    SentKind,
-    SentLayout,
-)
+from hdl.roce.send_layouts import ReadPlaceLayout, SendStateStrobe, SentKind, SentLayout
+from hdl.roce.work_layouts import SendContextLayout
 
 from ..stream import StreamSink, StreamSource, chance, start
 from .ports import Packer

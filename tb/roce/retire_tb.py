@@ -12,13 +12,9 @@ from cocotb.triggers import ClockCycles, Event, Lock, RisingEdge
 
 from hdl.roce.config import RoceConfig
 from hdl.roce.layouts import ActionLayout, StrobeLayout
-from hdl.roce.send_layouts import (
-    OutstandingWriteLayout,
-    ReplyStateLayout,
-    RetiredLayout,
-    SendContextLayout,
-    SendStateStrobe,
-)
+from hdl.roce.peer_layouts import ReplyStateLayout, RetiredLayout
+from hdl.roce.send_layouts import OutstandingWriteLayout, SendStateStrobe
+from hdl.roce.work_layouts import SendContextLayout
 
 from ..stream import StreamSink, StreamSource, chance, start
 from .ports import Packer

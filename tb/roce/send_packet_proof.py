@@ -8,10 +8,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from hdl.roce.opcode import Service
-from hdl.roce.send_layouts import SendKind, WorkHeadLayout
 from hdl.roce.send_packet import SendPacketMaker
 from hdl.roce.turn_context import TurnContextLayout
 from hdl.roce.work_check import WorkCheck
+from hdl.roce.work_layouts import SendKind, WorkHeadLayout
 from tb.prove import Proof
 
 from .sizes import least

@@ -10,19 +10,14 @@ from amaranth.lib.wiring import In
 from hdl.roce.config import RoceConfig
 from hdl.roce.context import QueuePairState
 from hdl.roce.opcode import Service
+from hdl.roce.peer_layouts import ReplyStateLayout
 from hdl.roce.send_decide import SendDecide
 from hdl.roce.send_find import SendFind
-from hdl.roce.send_layouts import (
-    FetchedLayout,
-    GatheredLayout,
-    PositionLayout,
-    ReplyStateLayout,
-    SendKind,
-    WorkHeadLayout,
-)
+from hdl.roce.send_layouts import GatheredLayout, PositionLayout
 from hdl.roce.send_scheduler import TIME_BITS, TurnKind
 from hdl.roce.send_state import SendStateLayout
 from hdl.roce.turn_context import TurnContextLayout
+from hdl.roce.work_layouts import FetchedLayout, SendKind, WorkHeadLayout
 from tb.prove import Proof
 
 from .sizes import SMALL

@@ -11,16 +11,15 @@ from cocotb.triggers import RisingEdge
 
 from hdl.dma.memory_port import MemoryRequestLayout
 from hdl.roce.config import RoceConfig
+from hdl.roce.peer_layouts import ReplyStateLayout, RetiredLayout
 from hdl.roce.send_layouts import (
     GatheredLayout,
     OutstandingWriteLayout,
-    ReplyStateLayout,
-    RetiredLayout,
-    SendContextLayout,
     SendPacketKind,
     SendPacketLayout,
 )
 from hdl.roce.send_protocol import DoorbellLayout
+from hdl.roce.work_layouts import SendContextLayout
 from sim.roce import Memory, SendRequest
 from sim.roce.work_entry import SLOT_BYTES, encode_entry
 

@@ -11,8 +11,10 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from hdl.roce.config import RoceConfig
 from hdl.roce.layouts import StrobeLayout
+from hdl.roce.peer_layouts import ReplyStateLayout
 from hdl.roce.reply_layouts import RnrStrobe, TimeLayout
-from hdl.roce.send_layouts import ReplyStateLayout, SendContextLayout, SendStateStrobe
+from hdl.roce.send_layouts import SendStateStrobe
+from hdl.roce.work_layouts import SendContextLayout
 from sim.roce.requester import RNR_TIMES
 
 from ..stream import StreamSink, chance, start

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import pytest
 
-from hdl.roce.answer_builder import AnswerBuilder
 from hdl.roce.icrc_insert import IcrcInsert
+from tb.roce.built_answers import AnswerBuilder
 from tb.roce.sizes import small
 from tb.simulate import simulate
 

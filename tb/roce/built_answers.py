@@ -1,16 +1,16 @@
-"""Packets of a responder's answers."""
+"""AnswerChoice and FrameBuilder behind each other: what a responder has, as tests use it."""
 
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.data import StructLayout, View
 from amaranth.lib.wiring import In, Out
 
-from ..stream import PacketSignature
-from .answer_choice import AnswerChoice
-from .answer_layouts import AnswerLayout
-from .config import RoceConfig
-from .frame_builder import FrameBuilder
-from .frame_templates import AddressLayout, IdentityLayout
+from hdl.roce.answer_choice import AnswerChoice
+from hdl.roce.answer_layouts import AnswerLayout
+from hdl.roce.config import RoceConfig
+from hdl.roce.frame_builder import FrameBuilder
+from hdl.roce.frame_templates import AddressLayout, IdentityLayout
+from hdl.stream import PacketSignature
 
 __all__ = ["AnswerBuilder"]
 
@@ -88,6 +88,7 @@ class AnswerBuilder(wiring.Component):
         )
 
     def elaborate(self, platform):
+        """Connect the two."""
         m = Module()
         m.submodules.choice = choice = self.choice
         m.submodules.frames = frames = self.frames
