@@ -103,22 +103,30 @@ class SendPacketMaker(wiring.Component):
             self.size.eq(bytes_now + 82),
         ]
 
-        # 1: offset in the message.
+        # 1: offset in the message; low half of the address, whose carry goes on a cycle later.
         valid = Signal()
         now: Any = Signal(SentTurnLayout(config), reset_less=True)
         payload = Signal(13, reset_less=True)
         offset = Signal(32, reset_less=True)
-        m.d.sync += [valid.eq(turn.sends), now.eq(turn), payload.eq(bytes_now)]
+        low = Signal(33, reset_less=True)
+        before = Signal(32)
         with m.Switch(turn.context.mtu_shift):
             for shift in _MTU_SHIFTS:
                 with m.Case(shift):
-                    m.d.sync += offset.eq(turn.state.number << shift)
+                    m.d.comb += before.eq(turn.state.number << shift)
+        m.d.sync += [
+            valid.eq(turn.sends),
+            now.eq(turn),
+            payload.eq(bytes_now),
+            offset.eq(before),
+            low.eq(turn.head.address[:32] + before),
+        ]
 
         # 2: the packet.
         m.d.sync += self.valid.eq(valid)
         m.d.sync += self.o.eq(0)
         self._fill(m, self.o, now, payload, offset)
-        self._words(m, self.o.frame, now, offset)
+        self._words(m, self.o.frame, now, offset, low)
         return m
 
     def _fill(self, m: Module, packet: Any, now: Any, payload: Value, offset: Value) -> None:
@@ -214,7 +222,7 @@ class SendPacketMaker(wiring.Component):
                 with m.Case(f"{kind.value:03b}--"):
                     m.d.comb += opcode.eq(code)
 
-    def _words(self, m: Module, frame: Any, now: Any, offset: Value) -> None:
+    def _words(self, m: Module, frame: Any, now: Any, offset: Value, low: Value) -> None:
         """Give what follows the BTH: RETH, AtomicETH, DETH; immediate data, or a key, behind."""
         head, work = now.head, now.found.work
         is_write = head.kind == SendKind.WRITE.value
@@ -222,7 +230,10 @@ class SendPacketMaker(wiring.Component):
         has_deth = now.context.service == Service.UD
         address = Signal(64)
         left = Signal(32)
-        m.d.comb += [address.eq(head.address + offset), left.eq(head.length - offset)]
+        m.d.comb += [
+            address.eq(Cat(low[:32], head.address[32:] + low[32])),
+            left.eq(head.length - offset),
+        ]
         reth = RETH.pack({"virtual_address": address, "r_key": head.key, "dma_length": left})
         # A privileged key is the queue pair's own (10.2.5).
         q_key = Mux(head.key[31], now.context.q_key, head.key)

@@ -19,6 +19,10 @@ _INTERVAL_BITS = 24
 #: Who is woken late, by up to 1024 cycles of the wheel and the time until its turn, may make up for
 #: it: for 4096 cycles. Whoever did not want to send for longer begins anew.
 _BURST_BITS = 20
+#: A packet of 16 KiB takes less.
+_AHEAD_BITS = _INTERVAL_BITS + 10
+#: Sums are made in halves; the low one is also what may be made up for.
+_HALF = _BURST_BITS
 
 
 class SendRate(wiring.Component):
@@ -109,7 +113,8 @@ class SendRate(wiring.Component):
             self.time.eq(times.read_data),
         ]
 
-        # 1: interval; 2: product; 3: its time is read; 4: from where on; 5: the sum.
+        # 1: interval; 2: its products with a few bits of the size each; 3, 4: their sum, and from
+        # where on; 5: the new time, in halves, and the low one's carry.
         queue_pair = config.bits("queue_pairs")
         row = data.StructLayout({"valid": 1, "begins": 1, "queue_pair": queue_pair})
         stages: list[Any] = [Signal(row, name=f"stage_{n}") for n in range(6)]
@@ -122,22 +127,31 @@ class SendRate(wiring.Component):
         m.d.sync += [after.eq(before) for before, after in pairwise(stages)]
         units = Signal(10, reset_less=True)
         m.d.sync += units.eq((self.size + 15) >> 4)
-        product = Signal(_INTERVAL_BITS + 10, reset_less=True)
-        cost = Signal.like(product)
-        m.d.sync += [product.eq(units * intervals.read_data), cost.eq(product)]
+        parts = [Signal(_INTERVAL_BITS + 3, name=f"part_{n}", reset_less=True) for n in range(4)]
+        low = Signal(_INTERVAL_BITS + 6, reset_less=True)
+        high = Signal(_INTERVAL_BITS + 4, reset_less=True)
+        cost = Signal(_INTERVAL_BITS + 10, reset_less=True)
+        interval = intervals.read_data
+        m.d.sync += [
+            *(
+                part.eq(units[begin:end] * interval)
+                for part, begin, end in zip(parts, (0, 3, 6, 8), (3, 6, 8, 10), strict=True)
+            ),
+            low.eq(parts[0] + (parts[1] << 3)),
+            high.eq(parts[2] + (parts[3] << 2)),
+            cost.eq(low + (high << 6)),
+        ]
         m.d.comb += own.read_address.eq(stages[2].queue_pair)
         base = Signal(TIME_BITS, reset_less=True)
-        cost_4 = Signal.like(product, reset_less=True)
-        new = Signal(TIME_BITS, reset_less=True)
-        late = Signal(TIME_BITS)
-        m.d.comb += late.eq(self.now - own.read_data)
-        # Ahead of time by less than any packet takes, or late by little: it goes on from there.
-        is_near = (late[_BURST_BITS:] == 0) | late[_INTERVAL_BITS + 10 :].all()
+        new_low = Signal(_HALF + 1, reset_less=True)
+        new_high = Signal(TIME_BITS - _HALF, reset_less=True)
+        new = Signal(TIME_BITS)
         m.d.sync += [
-            base.eq(Mux(is_near, own.read_data, self.now)),
-            cost_4.eq(cost),
-            new.eq(base + cost_4),
+            base.eq(Mux(self._is_near(m, own.read_data), own.read_data, self.now)),
+            new_low.eq(base[:_HALF] + cost[:_HALF]),
+            new_high.eq(base[_HALF:] + cost[_HALF:]),
         ]
+        m.d.comb += new.eq(Cat(new_low[:_HALF], new_high + new_low[_HALF]))
         for memory in (times, own):
             m.d.comb += [
                 memory.write_lanes.eq(stages[5].valid),
@@ -145,3 +159,19 @@ class SendRate(wiring.Component):
                 memory.write_data.eq(Mux(stages[5].begins, self.now, new)),
             ]
         return m
+
+    def _is_near(self, m: Module, time: Value) -> Value:
+        """Whether ``time`` is ahead by less than any packet takes, or late by little.
+
+        Then it goes on from there. The difference is made in halves, the high one with what the low
+        one borrows, and without.
+        """
+        now = self.now
+        borrows = Signal()
+        m.d.comb += borrows.eq(now[:_HALF] < time[:_HALF])
+        near = []
+        for borrowed in range(2):
+            late = Signal(TIME_BITS - _HALF, name=f"late_{borrowed}")
+            m.d.comb += late.eq(now[_HALF:] - time[_HALF:] - borrowed)
+            near.append(~late.any() | late[_AHEAD_BITS - _HALF :].all())
+        return Mux(borrows, near[1], near[0])

@@ -148,12 +148,17 @@ class WorkFetch(wiring.Component):
         with m.If(moves):
             m.d.sync += asked.eq(self.requests.payload)
 
+        # The sum is made in halves: the low one's carry goes on a cycle later.
         row: Any = rings.read_data
-        place = Signal(16, reset_less=True)
-        base = Signal(58, reset_less=True)
+        low = Signal(SLOT_BITS + 1, reset_less=True)
+        high = Signal(58 - SLOT_BITS, reset_less=True)
         space = Signal(2, reset_less=True)
-        mask = (C(1, 17) << row.shift)[:16] - 1
-        m.d.sync += [place.eq(asked.slot & mask), base.eq(row.slot), space.eq(row.space)]
+        mask = Cat(row.shift > n for n in range(SLOT_BITS))
+        m.d.sync += [
+            low.eq(row.slot[:SLOT_BITS] + (asked.slot & mask)),
+            high.eq(row.slot[SLOT_BITS:]),
+            space.eq(row.space),
+        ]
         whole: Any = Signal(MemoryRequestLayout(), reset_less=True)
         m.d.comb += [request.payload.eq(whole), self.reads.response.ready.eq(1)]
         with m.If(request.ready):
@@ -163,7 +168,7 @@ class WorkFetch(wiring.Component):
                 request.valid.eq(1),
                 Value.cast(whole).eq(0),
                 whole.space.eq(space),
-                whole.address.eq(Cat(C(0, 6), (base + place)[:58])),
+                whole.address.eq(Cat(C(0, 6), low[:SLOT_BITS], high + low[SLOT_BITS])),
                 whole.length.eq(asked.count << 6),
             ]
 
