@@ -182,11 +182,14 @@ class Departure(wiring.Component):
                 & (~is_operation | self.places.valid)
                 & (~is_atomic | self.operands.valid)
             ),
-            has_failed.eq(is_local | (span.status != CompletionStatus.SUCCESS)),
-            leaves.eq(~is_swallowed & ~has_failed & ~is_set_up),
+            has_failed.eq((kind == SendPacketKind.BAD) | (span.status != CompletionStatus.SUCCESS)),
+            leaves.eq(~is_swallowed & ~has_failed & ~is_set_up & ~is_local),
             speaks.eq(
                 is_set_up
-                | (~is_swallowed & (has_failed | (is_data & (packet.service != Service.RC))))
+                | (
+                    ~is_swallowed
+                    & (has_failed | is_local | (is_data & (packet.service != Service.RC)))
+                )
             ),
             stands.eq((~leaves | frames.i.ready) & (~speaks | events.i.ready)),
             passes.eq(has_all & stands),
@@ -216,13 +219,15 @@ class Departure(wiring.Component):
             event.psn.eq(packet.frame.psn),
             event.is_local.eq(is_local),
             event.kind.eq(
-                Mux(is_set_up, SentKind.SET_UP, Mux(fails, SentKind.FAILED, SentKind.SENT))
+                Mux(
+                    is_set_up,
+                    SentKind.SET_UP,
+                    Mux(fails, SentKind.FAILED, Mux(is_local, SentKind.LOCAL, SentKind.SENT)),
+                )
             ),
         ]
         with m.If(kind == SendPacketKind.BAD):
             m.d.comb += event.status.eq(packet.status)
-        with m.Elif(is_local):
-            m.d.comb += event.status.eq(CompletionStatus.LOCAL_OPERATION)
         with m.Elif(span.reads & error):
             m.d.comb += event.status.eq(CompletionStatus.LOCAL_PROTECTION)
         with m.Elif(~span.reads & ~is_set_up):

@@ -153,15 +153,15 @@ class Engine(wiring.Component):
         link(wiring.flipped(own.doorbells), requester.doorbells)
         connect_driver(m, own, core, besides={"keys"})
 
-        # Both sides look keys up, and take rows at any time.
-        ports = (core.keys, requester.keys)
-        ready = ports[0].ready & ports[1].ready
-        for number, port in enumerate(ports):
+        # Both sides look keys up, and take rows at any time. Those of work requests go first: they
+        # are few.
+        bound = requester.key_rows
+        for port in (core.keys, requester.keys):
             m.d.comb += [
-                port.valid.eq(own.keys.valid & ports[1 - number].ready),
-                port.payload.eq(own.keys.payload),
+                port.valid.eq(own.keys.valid | bound.valid),
+                port.payload.eq(Mux(bound.valid, bound.payload, own.keys.payload)),
             ]
-        m.d.comb += own.keys.ready.eq(ready)
+        m.d.comb += [bound.ready.eq(1), own.keys.ready.eq(~bound.valid)]
 
         # An error of one side is one of the other.
         link(requester.errors, core.failures)

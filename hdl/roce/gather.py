@@ -16,6 +16,7 @@ from .piece_reads import PieceReads
 from .piece_walk import PieceWalk
 from .send_layouts import FrameLayout, GatheredLayout, ReadPlaceLayout, SendPacketLayout, SentLayout
 from .translate_signature import TranslateSignature
+from .window_bind import KeyRowLayout
 from .work_layouts import PieceLayout, SendContextLayout
 
 __all__ = ["Gather"]
@@ -33,11 +34,14 @@ class Gather(wiring.Component):
 
     A packet of which a piece may not be used (its key, protection domain, bounds, rights; what the
     Translator refuses) fails with LOCAL_PROTECTION, one whose list is shorter than it with
-    LOCAL_LENGTH, INVALIDATE and BIND with LOCAL_OPERATION for now, BAD with its status: nothing of
-    it is read, and no frame leaves. If memory fails, the frame has left; its data end
+    LOCAL_LENGTH, BAD with its status: nothing of it is read, and no frame leaves.
+    If memory fails, the frame has left; its data end
     with ``error``, and LOCAL_PROTECTION follows. Packets of that queue pair that
     have this PSN or one behind it leave nothing, until SET_UP; those before it do, for they are
     sent again. All are counted.
+
+    INVALIDATE and BIND are done (:class:`WindowBind`) before anything that comes behind them
+    leaves; the event is LOCAL, or FAILED with LOCAL_OPERATION or BIND.
 
     A piece is looked at as a whole, whatever is needed of it; one of length 0 is not. The key and
     the pages count as they are when the packet comes by.
@@ -74,6 +78,9 @@ class Gather(wiring.Component):
         That unit, in the next cycle.
     keys : In(stream.Signature({key: config.bits("regions"), row: KeyLayout(config)}))
         Rows of the key table, taken at any time.
+    key_rows : Out(stream.Signature(KeyRowLayout(config)))
+        Rows of windows that are bound, to be written to all tables of keys, by ``keys`` to this
+        one.
     translate : Out(TranslateSignature(config))
         Translations; the request is registered.
     reads : Out(MemoryReadSignature(data_bytes))
@@ -99,6 +106,7 @@ class Gather(wiring.Component):
     unit_address: Any
     unit: Any
     keys: stream.Interface
+    key_rows: stream.Interface
     translate: Any
     reads: Any
     frames: stream.Interface
@@ -128,6 +136,7 @@ class Gather(wiring.Component):
                 "unit_address": Out(self._walk.unit_address.shape()),
                 "unit": In(PieceLayout()),
                 "keys": In(stream.Signature(written)),
+                "key_rows": Out(stream.Signature(KeyRowLayout(config))),
                 "translate": Out(TranslateSignature(config)),
                 "reads": Out(MemoryReadSignature(config.data_bytes)),
                 "frames": Out(stream.Signature(FrameLayout(config))),
@@ -167,6 +176,7 @@ class Gather(wiring.Component):
         wiring.connect(m, walk.inline, reads.inline)
         wiring.connect(m, walk.operands, departure.operands)
         wiring.connect(m, wiring.flipped(self.keys), reads.keys)
+        wiring.connect(m, reads.key_rows, wiring.flipped(self.key_rows))
         wiring.connect(m, reads.translate, wiring.flipped(self.translate))
         wiring.connect(m, reads.requests, wiring.flipped(self.reads.request))
         wiring.connect(m, reads.spans, departure.spans)

@@ -19,7 +19,18 @@ __all__ = [
 
 #: Bits of a unit's number: 2 of the head and 16 pieces, or one behind them.
 _UNIT_BITS = 5
-_JOB = ("kind", "queue_pair", "domain", "epoch", "slot", "slots", "last", "inline", "pieces")
+_JOB = (
+    "kind",
+    "queue_pair",
+    "domain",
+    "number",
+    "epoch",
+    "slot",
+    "slots",
+    "last",
+    "inline",
+    "pieces",
+)
 _RECORD = ("kind", "queue_pair", "service", "frame", "is_new", "reads", "count", "length", "status")
 
 
@@ -32,14 +43,19 @@ class PartLayout(data.StructLayout):
         The whole piece.
     skip, take : 32, 13 bits
         Bytes of it before those of this packet, and how many these are: 1 at least.
-    domain : 16 bits
-        Protection domain of the queue pair.
+    domain, number : 16, 24 bits
+        Protection domain of the queue pair, and its number.
     has : 1 bit
         There are such bytes; without it the fields before mean nothing.
     direct : 1 bit
         The spans are known: the next of those of inline data.
     is_operation, is_atomic : 1 bit each
         READ or ATOMIC, ATOMIC: nothing is read, what is brought back goes there.
+    is_local, is_bind : 1 bit each
+        INVALIDATE or BIND, BIND: nothing is read.
+    is_window : 1 bit
+        The window of a local operation, not a piece: ``key`` is its key, old or new. Of a BIND, the
+        region's piece follows; ``rights`` and ``zero_based`` are those of the entry.
     short : 1 bit
         With ``last``: the list has ended before the packet.
     last : 1 bit
@@ -55,10 +71,16 @@ class PartLayout(data.StructLayout):
                 "skip": 32,
                 "take": PAYLOAD_BITS,
                 "domain": 16,
+                "number": 24,
                 "has": 1,
                 "direct": 1,
                 "is_operation": 1,
                 "is_atomic": 1,
+                "is_local": 1,
+                "is_bind": 1,
+                "is_window": 1,
+                "zero_based": 1,
+                "rights": 3,
                 "short": 1,
                 "last": 1,
             }
@@ -134,7 +156,7 @@ class WalkUnitLayout(data.StructLayout):
 
     Fields
     ------
-    queue_pair, epoch, slot, slots, domain : as in SendPacketLayout
+    queue_pair, epoch, slot, slots, domain, number : as in SendPacketLayout
     is_final : 1 bit
         The packet is the last one of its entry.
     count : 4 bits
@@ -145,10 +167,11 @@ class WalkUnitLayout(data.StructLayout):
         The packet has a list; without it, there is no unit.
     direct : 1 bit
         It has inline data.
-    is_data, is_operation, is_atomic : 1 bit each
-        DATA; READ or ATOMIC; ATOMIC.
-    is_operand : 1 bit
-        The unit is not a piece but an ATOMIC's operands.
+    is_data, is_operation, is_atomic, is_local, is_bind : 1 bit each
+        DATA; READ or ATOMIC; ATOMIC; INVALIDATE or BIND; BIND.
+    is_head : 1 bit
+        The unit is not a piece but what comes first: an ATOMIC's operands, or the window of a local
+        operation.
     first : 1 bit
         First unit of the packet.
     """
@@ -163,6 +186,7 @@ class WalkUnitLayout(data.StructLayout):
                 "is_final": 1,
                 "count": 4,
                 "domain": 16,
+                "number": 24,
                 "unit": _UNIT_BITS,
                 "end": _UNIT_BITS,
                 "walks": 1,
@@ -170,7 +194,9 @@ class WalkUnitLayout(data.StructLayout):
                 "is_data": 1,
                 "is_operation": 1,
                 "is_atomic": 1,
-                "is_operand": 1,
+                "is_local": 1,
+                "is_bind": 1,
+                "is_head": 1,
                 "first": 1,
             }
         )

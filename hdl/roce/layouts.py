@@ -377,12 +377,20 @@ class TranslateRequestLayout(data.StructLayout):
     place : PlaceLayout(config)
     length : 13 bits
         Bytes from ``place.linear`` on, 0 to 4096.
-    invalidate : 1 bit
-        Take ``place.key`` out of the key table; nothing is translated.
+    invalidate, bind : 1 bit each
+        Take ``place.key`` out of the key table; put it in, if it is not there. Nothing is
+        translated.
     """
 
     def __init__(self, config: RoceConfig):
-        super().__init__({"place": PlaceLayout(config), "length": PAYLOAD_BITS, "invalidate": 1})
+        super().__init__(
+            {
+                "place": PlaceLayout(config),
+                "length": PAYLOAD_BITS,
+                "invalidate": 1,
+                "bind": 1,
+            }
+        )
 
 
 class TranslateResponseLayout(data.StructLayout):

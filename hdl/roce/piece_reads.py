@@ -14,6 +14,7 @@ from .key_check import KeyCheck, KeyLayout
 from .layouts import CompletionStatus, PlaceLayout
 from .one_row import OneRow
 from .translate_signature import TranslateSignature
+from .window_bind import KeyRowLayout, WindowBind
 
 __all__ = ["PieceReads"]
 
@@ -45,6 +46,10 @@ class PieceReads(wiring.Component):
     by the Translator, then the packet has no spans and the status LOCAL_PROTECTION; else, if its
     list was too short, LOCAL_LENGTH.
 
+    A local operation is done here: a window's key is taken out of the tables, or put in, by the
+    Translator, and of a BIND the row is written. What is not right ends with LOCAL_OPERATION, or
+    BIND. One BIND at a time; packets behind it wait for it when they would be read.
+
     Latency from a part to its read is 11 cycles and that of the Translator, 12 with narrow beats.
     Throughput is a part every 2 cycles, or every 8 with narrow beats, for which :class:`KeyCheck`
     takes one at a time; a span a cycle. No wait depends on data that were read:
@@ -73,6 +78,8 @@ class PieceReads(wiring.Component):
         For each read one, for each packet one or more. Registered.
     places : Out(stream.Signature(PlaceLayout(config)))
         For each READ and ATOMIC one, undefined if there is none. Registered.
+    key_rows : Out(stream.Signature(KeyRowLayout(config)))
+        Row of a window that is bound: to be written to all tables of keys, this one too.
     """
 
     parts: stream.Interface
@@ -82,6 +89,7 @@ class PieceReads(wiring.Component):
     requests: stream.Interface
     spans: stream.Interface
     places: stream.Interface
+    key_rows: stream.Interface
 
     def __init__(self, *, config: RoceConfig):
         self.config = config
@@ -95,17 +103,27 @@ class PieceReads(wiring.Component):
                 "requests": Out(stream.Signature(MemoryRequestLayout())),
                 "spans": Out(stream.Signature(GatherSpanLayout(config))),
                 "places": Out(stream.Signature(PlaceLayout(config))),
+                "key_rows": Out(stream.Signature(KeyRowLayout(config))),
             }
         )
         narrow = config.is_narrow
         translations = _NARROW_TRANSLATIONS if narrow else _TRANSLATIONS
         held_count = _NARROW_HELD if narrow else _HELD
         self._asked_layout = data.StructLayout(
-            {"asked": 1, "direct": 1, "refused": 1, "short": 1, "last": 1}
+            {
+                "asked": 1,
+                "direct": 1,
+                "refused": 1,
+                "short": 1,
+                "last": 1,
+                "is_local": 1,
+                "is_bind": 1,
+            }
         )
         held = data.StructLayout({"has": 1, "last": 1, "found": FoundLayout()})
         place = PlaceLayout(config)
         self._key_check = KeyCheck(config=config, shape=PartLayout())
+        self._bind = WindowBind(config=config)
         # Each translation has a row in `asked`, and so a place in `found`.
         self._asked = Queue(shape=self._asked_layout, depth=translations, shallow=True)
         self._found = Queue(shape=FoundLayout(), depth=translations, shallow=True, counted=True)
@@ -123,6 +141,7 @@ class PieceReads(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.key_check = check = self._key_check
+        m.submodules.bind = self._bind
         m.submodules.asked = self._asked
         m.submodules.found = self._found
         m.submodules.held = self._held
@@ -133,12 +152,14 @@ class PieceReads(wiring.Component):
         wiring.connect(m, wiring.flipped(self.keys), check.keys)
         wiring.connect(m, places.o, wiring.flipped(self.places))
         wiring.connect(m, spans.o, wiring.flipped(self.spans))
-        self._ask(m)
-        self._collect(m)
+        # From a BIND's last part until it is done.
+        binds = Signal()
+        self._ask(m, binds)
+        self._collect(m, binds)
         self._read(m)
         return m
 
-    def _ask(self, m: Module) -> None:
+    def _ask(self, m: Module, binds: Signal) -> None:
         """Decide on each part's key; have places translated."""
         checked = self._key_check.o
         part: Any = checked.p.request
@@ -146,7 +167,10 @@ class PieceReads(wiring.Component):
         # Nothing of what stands here leaves in the cycle in which it comes.
         valid = Signal()
         is_right = Signal()
+        bind = self._bind
+        may_bind = Signal()
         flags: Any = Signal(self._asked_layout, reset_less=True)
+        invalidates = Signal(reset_less=True)
         is_operation = Signal(reset_less=True)
         take = Signal.like(part.take, reset_less=True)
         place: Any = Signal(PlaceLayout(self.config), reset_less=True)
@@ -160,16 +184,30 @@ class PieceReads(wiring.Component):
                 & (key.local_write | ~part.is_operation)
                 & ~(part.is_atomic & key.place.linear[:3].any())
             ),
-            checked.ready.eq(~valid),
+            may_bind.eq(~(part.is_bind & binds)),
+            checked.ready.eq(~valid & may_bind),
+            bind.checked.eq(checked.payload),
+            bind.takes.eq(checked.valid & checked.ready),
         ]
+        with m.If(bind.takes & part.is_bind & part.last):
+            m.d.sync += binds.eq(1)
         with m.If(~valid):
             m.d.sync += [
-                valid.eq(checked.valid),
-                flags.asked.eq(part.has & is_right & ~part.is_operation),
+                valid.eq(checked.valid & may_bind),
+                flags.asked.eq(
+                    Mux(
+                        part.is_local,
+                        bind.is_right & (~part.is_bind | ~part.is_window),
+                        part.has & is_right & ~part.is_operation,
+                    )
+                ),
                 flags.direct.eq(part.direct),
-                flags.refused.eq(part.has & ~is_right),
+                flags.refused.eq(Mux(part.is_local, ~bind.is_right, part.has & ~is_right)),
                 flags.short.eq(part.short),
                 flags.last.eq(part.last),
+                flags.is_local.eq(part.is_local),
+                flags.is_bind.eq(part.is_bind),
+                invalidates.eq(part.is_local & ~part.is_bind),
                 is_operation.eq(part.is_operation),
                 take.eq(part.take),
                 place.eq(key.place),
@@ -178,39 +216,55 @@ class PieceReads(wiring.Component):
 
         request = self.translate.request
         asked, places = self._asked.i, self._places.i
+        # A BIND asks when its row is known, if there can be one.
+        asks = Signal()
+        is_known = Signal()
         can_ask = Signal()
         leaves = Signal()
         linear = Cat(low[:32], place.linear[32:] + low[32])
         m.d.comb += [
+            is_known.eq(~flags.is_bind | ~flags.asked | bind.is_made),
+            asks.eq(flags.asked & (~flags.is_bind | bind.fits)),
             can_ask.eq(
-                ~flags.asked | ~request.valid | (C(0) if self.config.is_narrow else request.ready)
+                is_known
+                & (
+                    ~flags.asked
+                    | ~request.valid
+                    | (C(0) if self.config.is_narrow else request.ready)
+                )
             ),
             leaves.eq(valid & can_ask & asked.ready & (~is_operation | places.ready)),
             asked.valid.eq(valid & can_ask & (~is_operation | places.ready)),
             asked.p.eq(flags),
+            asked.p.asked.eq(asks),
+            asked.p.refused.eq(flags.refused | (flags.asked & ~asks)),
             places.valid.eq(valid & can_ask & is_operation & asked.ready),
             places.p.eq(place),
         ]
         wanted: Any = Signal(PlaceLayout(self.config), reset_less=True)
         length = Signal.like(take, reset_less=True)
+        wanted_is = Signal(2, reset_less=True)
         m.d.comb += [
             request.p.place.eq(wanted),
             request.p.length.eq(length),
-            request.p.invalidate.eq(0),
+            Cat(request.p.invalidate, request.p.bind).eq(wanted_is),
         ]
         with m.If(request.ready):
             m.d.sync += request.valid.eq(0)
         with m.If(leaves):
             m.d.sync += valid.eq(0)
-            with m.If(flags.asked):
+            with m.If(asks):
                 m.d.sync += [
                     request.valid.eq(1),
                     wanted.eq(place),
                     wanted.linear.eq(linear),
                     length.eq(take),
+                    wanted_is.eq(Cat(invalidates, flags.is_bind)),
                 ]
+                with m.If(flags.is_bind):
+                    m.d.sync += [wanted.key.eq(bind.key), wanted.variant.eq(bind.variant)]
 
-    def _collect(self, m: Module) -> None:
+    def _collect(self, m: Module, binds: Signal) -> None:
         """Hold what is found until all of its packet is."""
         response = self.translate.response
         found: Any = self._found
@@ -226,29 +280,50 @@ class PieceReads(wiring.Component):
         moves = Signal()
         refused = Signal()
         was_refused = Signal()
+        writes = Signal()
+        has_written = Signal()
         m.d.comb += [
+            writes.eq(asked.p.is_bind & asked.p.asked & found.o.p.ok & ~has_written),
+            self.key_rows.valid.eq(asked.valid & found.o.valid & writes),
+            self.key_rows.payload.eq(self._bind.row),
             is_here.eq(
-                asked.valid & (~asked.p.asked | found.o.valid) & (~asked.p.direct | inline.valid)
+                asked.valid
+                & (~asked.p.asked | (found.o.valid & ~writes))
+                & (~asked.p.direct | inline.valid)
             ),
             moves.eq(is_here & held.ready & fates.ready),
             asked.ready.eq(moves),
             found.o.ready.eq(moves & asked.p.asked),
             inline.ready.eq(moves & asked.p.direct),
             held.valid.eq(is_here & fates.ready),
-            held.p.has.eq(asked.p.asked | asked.p.direct),
+            held.p.has.eq((asked.p.asked & ~asked.p.is_local) | asked.p.direct),
             held.p.last.eq(asked.p.last),
             held.p.found.eq(Mux(asked.p.direct, inline.p, found.o.p)),
             fates.valid.eq(is_here & held.ready & asked.p.last),
             refused.eq(asked.p.refused | (asked.p.asked & ~found.o.p.ok) | was_refused),
         ]
         with m.If(refused):
-            m.d.comb += fates.payload.eq(CompletionStatus.LOCAL_PROTECTION)
+            m.d.comb += fates.payload.eq(
+                Mux(
+                    asked.p.is_bind,
+                    CompletionStatus.BIND,
+                    Mux(
+                        asked.p.is_local,
+                        CompletionStatus.LOCAL_OPERATION,
+                        CompletionStatus.LOCAL_PROTECTION,
+                    ),
+                )
+            )
         with m.Elif(asked.p.short):
             m.d.comb += fates.payload.eq(CompletionStatus.LOCAL_LENGTH)
         with m.Else():
             m.d.comb += fates.payload.eq(CompletionStatus.SUCCESS)
         with m.If(moves):
-            m.d.sync += was_refused.eq(refused & ~asked.p.last)
+            m.d.sync += [was_refused.eq(refused & ~asked.p.last), has_written.eq(0)]
+            with m.If(asked.p.is_bind & asked.p.last):
+                m.d.sync += binds.eq(0)
+        with m.Elif(self.key_rows.valid & self.key_rows.ready):
+            m.d.sync += has_written.eq(1)
 
     def _read(self, m: Module) -> None:
         """Read the spans of packets that are right."""

@@ -26,6 +26,8 @@ __all__ = ["PieceWalk"]
 
 #: Units of 16 bytes of an entry that are its head: piece n is unit n + 2.
 _HEAD_UNITS = 2
+#: Flag of a zero-based window in unit 0.
+_ZERO_BASED_BIT = 14
 #: Inline data and operands that wait for what came before them.
 _INLINE, _OPERANDS = 16, 8
 
@@ -37,7 +39,8 @@ class PieceWalk(wiring.Component):
     the same entry and not behind it, or from the list's beginning. Pieces without bytes, and those
     that lie before, are passed over. Each packet has a part that is ``last``, if need be without
     bytes: a packet without data, one that the list is too ``short`` for, or whose data are inline.
-    A READ, or an ATOMIC, has one piece, whatever ``pieces`` says.
+    A READ, ATOMIC or BIND has one piece, whatever ``pieces`` says; of an INVALIDATE, and first of a
+    BIND, there is a part for the window.
 
     Whatever lengths say, a walk ends with its list; lengths are counted modulo 2**32.
 
@@ -222,8 +225,15 @@ class PieceWalk(wiring.Component):
         fetch_is_free = Signal()
         address: Any = self.unit_address
         m.d.comb += [
-            is_beyond.eq(fetch.walks & (fetch.unit > fetch.end) & ~fetch.is_operand),
-            is_last_unit.eq(~fetch.walks | (~fetch.is_operand & (fetch.unit >= fetch.end))),
+            is_beyond.eq(fetch.walks & (fetch.unit > fetch.end) & ~fetch.is_head),
+            is_last_unit.eq(
+                ~fetch.walks
+                | Mux(
+                    fetch.is_head,
+                    fetch.is_local & ~fetch.is_bind,
+                    fetch.unit >= fetch.end,
+                )
+            ),
             is_stale.eq(measure_valid & ends & ~fetch.first),
             fetch_is_free.eq(~fetch_valid | is_last_unit | is_stale),
             job_moves.eq(job_valid & fetch_is_free),
@@ -247,15 +257,15 @@ class PieceWalk(wiring.Component):
                 m.d.sync += [fetch_valid.eq(job_valid), fetch.eq(start), fetch.first.eq(1)]
             with m.Else():
                 m.d.sync += [
-                    fetch.unit.eq(Mux(fetch.is_operand, _HEAD_UNITS, fetch.unit + 1)),
-                    fetch.is_operand.eq(0),
+                    fetch.unit.eq(Mux(fetch.is_head, _HEAD_UNITS, fetch.unit + 1)),
+                    fetch.is_head.eq(0),
                     fetch.first.eq(0),
                 ]
 
         gives, ends_now = self._measure(m, step, measure, fetch)
         m.d.comb += ends.eq(ends_now)
         takes_inline = measure_valid & measure.direct
-        takes_operand = measure_valid & measure.is_operand
+        takes_operand = measure_valid & measure.is_head & measure.is_atomic
         others_ready = Signal()
         m.d.comb += [
             others_ready.eq(
@@ -280,6 +290,8 @@ class PieceWalk(wiring.Component):
         is_data = Signal()
         is_read = Signal()
         is_atomic = Signal()
+        is_bind = Signal()
+        is_local = Signal()
         resumes = Signal()
         ahead = Signal(33)
         m.d.comb += [
@@ -288,6 +300,8 @@ class PieceWalk(wiring.Component):
             is_data.eq(job.kind == SendPacketKind.DATA),
             is_read.eq(job.kind == SendPacketKind.READ),
             is_atomic.eq(job.kind == SendPacketKind.ATOMIC),
+            is_bind.eq(job.kind == SendPacketKind.BIND),
+            is_local.eq(is_bind | (job.kind == SendPacketKind.INVALIDATE)),
             ahead.eq(job.offset - saved.base),
             # At the beginning nothing is known of the entry yet: the slot may have had another.
             resumes.eq(
@@ -299,17 +313,21 @@ class PieceWalk(wiring.Component):
             ),
             *(
                 start[name].eq(job[name])
-                for name in ("queue_pair", "epoch", "slot", "slots", "domain")
+                for name in ("queue_pair", "epoch", "slot", "slots", "domain", "number")
             ),
             start.is_final.eq(job.last),
-            start.unit.eq(Mux(is_atomic, _HEAD_UNITS + 1, _HEAD_UNITS)),
+            start.unit.eq(Mux(is_local, 0, Mux(is_atomic, _HEAD_UNITS + 1, _HEAD_UNITS))),
             start.end.eq(Mux(is_data, job.pieces, job.pieces.any()) + (_HEAD_UNITS - 1)),
-            start.walks.eq(((is_data & ~job.inline) | is_read | is_atomic) & job.length.any()),
+            start.walks.eq(
+                (((is_data & ~job.inline) | is_read | is_atomic) & job.length.any()) | is_local
+            ),
             start.direct.eq(is_data & job.inline & job.length.any()),
             start.is_data.eq(is_data),
             start.is_operation.eq(is_read | is_atomic),
             start.is_atomic.eq(is_atomic),
-            start.is_operand.eq(is_atomic),
+            start.is_local.eq(is_local),
+            start.is_bind.eq(is_bind),
+            start.is_head.eq(is_atomic | is_local),
             start.skip.eq(job.offset),
             start.left.eq(job.length),
             start.base.eq(0),
@@ -344,6 +362,7 @@ class PieceWalk(wiring.Component):
         more = Signal(34)
         more_less = Signal(34)
         is_piece = Signal()
+        is_window = Signal()
         has = Signal()
         fills = Signal()
         ends = Signal()
@@ -351,7 +370,8 @@ class PieceWalk(wiring.Component):
         m.d.comb += [
             more.eq(left + Cat(rest, rest[-1])),
             more_less.eq(left + Cat(rest_less, rest_less[-1])),
-            is_piece.eq(measure.walks & ~measure.is_operand & ~measure.beyond),
+            is_piece.eq(measure.walks & ~measure.is_head & ~measure.beyond),
+            is_window.eq(measure.is_local & measure.is_head),
             has.eq(is_piece & rest[-1]),
             fills.eq(has & more_less[-1]),
             is_used_up.eq(fills & ~more[-1]),
@@ -360,16 +380,23 @@ class PieceWalk(wiring.Component):
         part: Any = self._parts.i.p
         m.d.comb += [
             part.address.eq(piece.address),
-            part.key.eq(piece.key),
+            # Unit 0: flags in byte 1, the window's key in bytes 4 to 7, rights behind it.
+            part.key.eq(Mux(is_window, piece.address[32:], piece.key)),
+            part.zero_based.eq(piece.address[_ZERO_BASED_BIT]),
+            part.rights.eq(piece.length),
             part.length.eq(piece.length),
             part.skip.eq(skip),
             part.take.eq(Mux(fills, left, ~rest_less)),
             part.domain.eq(measure.domain),
+            part.number.eq(measure.number),
             part.has.eq(has),
             part.direct.eq(measure.direct),
             part.is_operation.eq(measure.is_operation),
             part.is_atomic.eq(measure.is_atomic),
-            part.short.eq(measure.walks & ~fills),
+            part.is_local.eq(measure.is_local),
+            part.is_bind.eq(measure.is_bind),
+            part.is_window.eq(is_window),
+            part.short.eq(measure.walks & ~fills & ~is_window),
             part.last.eq(ends),
             # Unit 3: operand and compare are its low and its high half.
             self._operands.i.payload.eq(piece),
@@ -391,7 +418,7 @@ class PieceWalk(wiring.Component):
         ]
         with m.If(~measure.walks | ~measure.is_data):
             m.d.comb += [saved.unit.eq(_HEAD_UNITS), saved.base.eq(0)]
-        return has | ends, ends
+        return has | ends | is_window, ends
 
     def _report(self, m: Module, ends: Value, measure: Any) -> None:
         """Tell that a packet has been walked, and remember where it ended."""

@@ -23,12 +23,13 @@ from .send_scheduler import TIME_BITS
 from .sender import Sender
 from .timers import Timers
 from .translate_signature import TranslateSignature
+from .window_bind import KeyRowLayout
 from .work_layouts import SendContextLayout
 
 __all__ = ["Requester"]
 
-#: Units of time in a cycle.
-_CYCLE = 256
+#: A cycle has 256 units of time.
+_CYCLE_BITS = 8
 
 
 class Requester(wiring.Component):
@@ -57,6 +58,8 @@ class Requester(wiring.Component):
         Set a queue pair up anew; taken when that is done, and nothing of before is left.
     doorbells : In(stream.Signature(DoorbellLayout(config)))
     keys : In(stream.Signature({key, row: KeyLayout(config)}))
+    key_rows : Out(stream.Signature(KeyRowLayout(config)))
+        Rows of windows that are bound, to be written to all tables of keys.
     replies : In(stream.Signature(ReplyLayout()))
     failures : In(stream.Signature(FailureLayout(config)))
         Queue pairs to move to error.
@@ -76,6 +79,7 @@ class Requester(wiring.Component):
     contexts: stream.Interface
     doorbells: stream.Interface
     keys: stream.Interface
+    key_rows: stream.Interface
     replies: stream.Interface
     failures: stream.Interface
     actions: stream.Interface
@@ -103,6 +107,7 @@ class Requester(wiring.Component):
                 "contexts": In(stream.Signature(context)),
                 "doorbells": In(stream.Signature(DoorbellLayout(config))),
                 "keys": In(stream.Signature(key)),
+                "key_rows": Out(stream.Signature(KeyRowLayout(config))),
                 "replies": In(stream.Signature(ReplyLayout())),
                 "failures": In(stream.Signature(FailureLayout(config))),
                 "actions": Out(stream.Signature(ActionLayout(config))),
@@ -132,6 +137,7 @@ class Requester(wiring.Component):
         link(wiring.flipped(own.contexts), sender.contexts)
         link(wiring.flipped(own.doorbells), sender.doorbells)
         link(wiring.flipped(own.keys), gather.keys)
+        link(gather.key_rows, wiring.flipped(own.key_rows))
         link(wiring.flipped(own.replies), ack_merge.i)
         link(wiring.flipped(own.failures), protocol.failures)
         link(ack_merge.o, protocol.replies)
@@ -148,7 +154,11 @@ class Requester(wiring.Component):
 
         context = self.contexts.p.row
         now = Signal(TIME_BITS)
-        m.d.sync += now.eq(now + _CYCLE)
+        # In halves: the low one's carry is known a cycle before.
+        half = (TIME_BITS + _CYCLE_BITS) // 2
+        low, high = now[_CYCLE_BITS:half], now[half:]
+        wraps = Signal()
+        m.d.sync += [low.eq(low + 1), wraps.eq(low == (1 << len(low)) - 2), high.eq(high + wraps)]
         m.d.comb += [
             sender.now.eq(now),
             sender.done.eq(retire.done),

@@ -20,6 +20,7 @@ __all__ = ["SendFind"]
 
 #: Slots of a fetch.
 _FETCH = 4
+_FETCH_BITS = 2
 #: Whoever is ahead of its time by more than any packet takes is not: time has wrapped.
 _FAR_BIT = 34
 
@@ -157,25 +158,32 @@ class SendFind(wiring.Component):
         ]
 
         # As many as are posted, have room, and are left of the ring; never less than asked for.
+        # There are never more on chip than have room: of how many there are the low bits count,
+        # and one more, for an entry whose slots are not all posted ends behind what is asked for.
         most = config.send_slots
         needed = Signal(SLOT_BITS)
-        used = Signal(SLOT_BITS)
+        used = Signal(range(2 * most))
         wanted = Signal(SLOT_BITS)
-        left = Signal(SLOT_BITS + 1)
+        left = Signal(3)
         first = Signal(SLOT_BITS)
         count = Signal(3)
+        shift = self.context.ring_shift
+        in_ring = Cat(shift > n for n in range(SLOT_BITS))
+        in_last = (state.fetched | ~in_ring)[_FETCH_BITS:].all()
         m.d.comb += [
             first.eq(Mux(self.gathered.epoch == state.epoch, self.gathered.slot, state.floor)),
             needed.eq(Mux(o.quiet, cursor.slot, first)),
             used.eq(state.fetched - needed),
             wanted.eq(self.producer - state.fetched),
-            left.eq(ring - (state.fetched & (ring - 1)[:SLOT_BITS])),
         ]
-
-        def least(value: Value) -> Value:
-            """``value``, or 4 if it is more."""
-            return Mux(value[2:].any(), _FETCH, value[:3])
-
-        m.d.comb += count.eq(Mux(least(wanted) < least(left), least(wanted), least(left)))
+        with m.Switch(shift):
+            with m.Case(0):
+                m.d.comb += left.eq(1)
+            with m.Case(1):
+                m.d.comb += left.eq(2 - state.fetched[0])
+            with m.Default():
+                m.d.comb += left.eq(Mux(in_last, _FETCH - state.fetched[:_FETCH_BITS], _FETCH))
+        few = Mux(wanted[_FETCH_BITS:].any(), _FETCH, wanted[: _FETCH_BITS + 1])
+        m.d.comb += count.eq(Mux(few < left, few, left))
         with m.If((used + count <= most) & ~o.overrun):
             m.d.comb += o.fetch.eq(count)

@@ -190,8 +190,8 @@ class SendPacketLayout(data.StructLayout):
         READ, ATOMIC: row of its place.
     count : 24 bits
         READ: PSNs of the whole READ.
-    domain : 16 bits
-        Protection domain of the queue pair.
+    domain, number : 16, 24 bits
+        Protection domain of the queue pair, and its number.
     epoch : 4 bits
     slot, slots : 16, 3 bits
         Where the entry is on chip (``slot`` modulo ``send_slots``), and how many slots it has.
@@ -204,7 +204,7 @@ class SendPacketLayout(data.StructLayout):
     offset : 32 bits
         First byte of this packet in the message; READ: of the whole, 0.
     length : 32 bits
-        Bytes of this packet's data, or of the whole READ; ATOMIC: 8.
+        Bytes of this packet's data, or of the whole READ, or BIND; ATOMIC: 8.
     status : CompletionStatus
         BAD.
     """
@@ -220,6 +220,7 @@ class SendPacketLayout(data.StructLayout):
                 "reads": config.bits("resources"),
                 "count": 24,
                 "domain": 16,
+                "number": 24,
                 "epoch": EPOCH_BITS,
                 "slot": SLOT_BITS,
                 "slots": 3,

@@ -150,6 +150,7 @@ class SendPacketMaker(wiring.Component):
             packet.reads.eq(now.state.cursor.reads),
             packet.count.eq(work.last_number + 1),
             packet.domain.eq(now.context.domain),
+            packet.number.eq(now.context.number),
             # Of a set-up, the state is that of before.
             packet.epoch.eq(now.state.epoch + now.is_set_up),
             packet.slot.eq(Mux(now.is_set_up, 0, now.state.cursor.slot)),
@@ -158,7 +159,7 @@ class SendPacketMaker(wiring.Component):
             packet.inline.eq(head.inline),
             packet.pieces.eq(head.count),
             packet.offset.eq(Mux(work.has_response, 0, offset)),
-            packet.length.eq(Mux(work.has_response, head.length, payload)),
+            packet.length.eq(Mux(work.has_response | now.is_local, head.length, payload)),
             packet.status.eq(status),
             frame.row.eq(Mux(is_ud, head.row, now.queue_pair)),
             frame.opcode.eq(Cat(opcode[:5], now.context.service, C(0, 1))),

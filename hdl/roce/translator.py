@@ -59,13 +59,14 @@ class Translator(wiring.Component):
     ``page_shift`` that is not 12 to 30 gives undefined places.
 
     With ``invalidate`` only the key counts, and if it is as named it is invalid for every request
-    that is accepted later, until it is written again.
+    that is accepted later, until it is written again. With ``bind`` it is the other way round: if
+    the key is invalid, whatever its variant, it is valid with the one that was named.
 
     Who is next: client 0, unless it was just served and another one waits; so it can be served
     every second cycle. The others take turns, and rows to be written with them: no row is
-    written in the cycle in which it is read. The 2 cycles after an invalidation accept nothing. So
-    of 3 clients a request is accepted within 6 cycles if nobody invalidates, and within 18 whatever
-    comes; of 4 within 8 and 24.
+    written in the cycle in which it is read. The 2 cycles after an invalidation, or a bind, accept
+    nothing. So of 3 clients a request is accepted within 6 cycles if there is none, and within 18
+    whatever comes; of 4 within 8 and 24.
 
     A write of a key is seen by all requests that are accepted in its cycle or later. Pages of a
     valid key must not be written. Tables are not reset: an FPGA starts with no valid key.
@@ -189,13 +190,13 @@ class Translator(wiring.Component):
 
         asked = Signal(TranslateRequestLayout(self.config), reset_less=True)
         asked_of = Signal(count)  # one-hot; 0 if there is no request
-        # A key that may become invalid now is not read before it has been written.
-        invalidates = Signal(3)  # in this stage and the two behind it
+        # A key that may change now is not read before it has been written.
+        alters = Signal(3)  # in this stage and the two behind it
         m.d.comb += [
-            invalidates[0].eq(asked_of.any() & asked.invalidate),
-            can_accept.eq(~invalidates[:2].any()),
+            alters[0].eq(asked_of.any() & (asked.invalidate | asked.bind)),
+            can_accept.eq(~alters[:2].any()),
         ]
-        m.d.sync += invalidates[1:].eq(invalidates)
+        m.d.sync += alters[1:].eq(alters)
         m.d.sync += asked_of.eq(Mux(can_accept, Cat(*grants), 0))
         with m.If(can_accept):
             m.d.sync += first_served.eq(grants_first)
@@ -285,7 +286,7 @@ class Translator(wiring.Component):
         ]
         # From here on with narrow beats the registers in front of the pages' memory; whose key's
         # row comes from its memory in the next cycle without them, and in this one with them.
-        key_place = located_place
+        key_place, key_binds = located_place, located.bind
         if self.config.is_narrow:
             located_of, located, located_in_page, crosses, second_length, row, next_row, is_lost = (
                 self._later(m, value)
@@ -303,7 +304,7 @@ class Translator(wiring.Component):
             located_place = located.place
         m.d.comb += [
             in_range.eq(~is_lost & ~row[-1] & ~(crosses & next_row[-1])),
-            has_bytes.eq((located.length != 0) & ~located.invalidate),
+            has_bytes.eq((located.length != 0) & ~located.invalidate & ~located.bind),
         ]
         for bank, address in zip(banks, [next_row, row], strict=True):
             m.d.comb += [bank.read_en.eq(1), bank.read_address.eq(address[1:page_bits])]
@@ -313,6 +314,7 @@ class Translator(wiring.Component):
         found_in_page = Signal(_CHOSEN_BITS, reset_less=True)
         found_key = Signal.like(located_place.key, reset_less=True)
         found_variant = Signal.like(located_place.variant, reset_less=True)
+        found_binds = Signal(reset_less=True)
         answered = Signal(TranslateRequestLayout(self.config), reset_less=True)
         found_ok = Signal(reset_less=True)
         is_odd = Signal(reset_less=True)
@@ -323,6 +325,7 @@ class Translator(wiring.Component):
             found_in_page.eq(located_in_page),
             found_key.eq(key_place.key),
             found_variant.eq(key_place.variant),
+            found_binds.eq(key_binds),
             found_ok.eq(in_range | ~has_bytes),
             is_odd.eq(row[0]),
             lengths[0].eq(0),
@@ -340,7 +343,9 @@ class Translator(wiring.Component):
         # The key's row and those of the pages are here.
         state: Any = states.read_data
         key_matches = Signal()
-        m.d.comb += key_matches.eq(state.valid & (state.variant == found_variant))
+        m.d.comb += key_matches.eq(
+            Mux(found_binds, ~state.valid, state.valid & (state.variant == found_variant))
+        )
         is_match: Value = key_matches
         if self.config.is_narrow:
             is_match = self._later(m, self._later(m, key_matches))
@@ -388,21 +393,21 @@ class Translator(wiring.Component):
                 client.response.p.eq(response),
             ]
 
-        # One write port: nobody writes between an invalidation's read and its write.
+        # One write port: nobody writes between the read and the write of who alters a key.
         written_state: Any = states.write_data
         written_page: Any = self.pages.p
         m.d.comb += [
-            self.key_states.ready.eq(~asked_of.any() & ~invalidates[1:].any()),
+            self.key_states.ready.eq(~asked_of.any() & ~alters[1:].any()),
             states.write_lanes.eq(
                 Mux(
-                    invalidates[2],
+                    alters[2],
                     key_matches,
                     self.key_states.valid & self.key_states.ready,
                 )
             ),
-            states.write_address.eq(Mux(invalidates[2], found_key, self.key_states.p.key)),
-            written_state.valid.eq(self.key_states.p.valid & ~invalidates[2]),
-            written_state.variant.eq(self.key_states.p.variant),
+            states.write_address.eq(Mux(alters[2], found_key, self.key_states.p.key)),
+            written_state.valid.eq(Mux(alters[2], found_binds, self.key_states.p.valid)),
+            written_state.variant.eq(Mux(alters[2], found_variant, self.key_states.p.variant)),
             self.pages.ready.eq(~located_of.any()),
         ]
         for number, bank in enumerate(banks):

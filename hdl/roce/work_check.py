@@ -102,12 +102,16 @@ class WorkCheck(wiring.Component):
         is_send, is_write, is_read = (
             Signal(name=name) for name in ("is_send", "is_write", "is_read")
         )
-        is_atomic = Signal()
+        is_atomic, is_invalidate, is_bind = (
+            Signal(name=name) for name in ("is_atomic", "is_invalidate", "is_bind")
+        )
         m.d.comb += [
             is_send.eq(among(SendKind.SEND)),
             is_write.eq(among(SendKind.WRITE)),
             is_read.eq(among(SendKind.READ)),
             is_atomic.eq(among(SendKind.COMPARE_SWAP, SendKind.FETCH_ADD)),
+            is_invalidate.eq(among(SendKind.INVALIDATE)),
+            is_bind.eq(among(SendKind.BIND)),
         ]
         sends = is_send | is_write
         is_rc = context.service == Service.RC
@@ -132,14 +136,17 @@ class WorkCheck(wiring.Component):
                 head.reserved_flag,
                 head.reserved.any(),
                 head.queue_pair[24:].any(),
-                head.rights[3:].any(),
+                is_bind & head.address[3:].any(),
                 head.inline & ~sends,
                 head.has_immediate & (head.has_invalidate | ~sends),
-                head.has_invalidate & ~((is_send & is_rc) | (kind == SendKind.INVALIDATE.value)),
-                (kind == SendKind.INVALIDATE.value) & ~head.has_invalidate,
+                head.has_invalidate & ~((is_send & is_rc) | is_invalidate),
+                is_invalidate & (~head.has_invalidate | head.count.any()),
                 head.count
-                > Mux(head.inline, _MOST_INLINE_BYTES, Mux(is_atomic | is_read, 1, _MOST_PIECES)),
-                among(SendKind.INVALIDATE, SendKind.BIND) & head.count.any(),
+                > Mux(
+                    head.inline,
+                    _MOST_INLINE_BYTES,
+                    Mux(is_atomic | is_read | is_bind, 1, _MOST_PIECES),
+                ),
                 head.slots != wanted,
                 ~is_rc & (is_read | is_atomic),
                 is_ud & ~is_send,
@@ -175,7 +182,7 @@ class WorkCheck(wiring.Component):
             o.is_read.eq(is_read),
             o.is_atomic.eq(is_atomic),
             o.has_response.eq(is_read | is_atomic),
-            o.is_local.eq(is_wrong | is_long | among(SendKind.INVALIDATE, SendKind.BIND)),
+            o.is_local.eq(is_wrong | is_long | is_invalidate | is_bind),
             o.last_bytes.eq(beyond + 1),
         ]
         with m.If(~head.length.any() | is_atomic):

@@ -126,8 +126,7 @@ class WorkHeadLayout(data.StructLayout):
                 "length": 32,
                 "queue_pair": 32,
                 "row": 16,
-                "rights": 8,
-                "reserved": 8,
+                "reserved": 16,
             }
         )
 

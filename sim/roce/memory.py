@@ -88,8 +88,6 @@ class Region:
         Byte of the first page at which the region begins.
     queue_pair : int, optional
         The only queue pair that may use it: of a window of type 2B.
-    parent : Region, optional
-        Of a window: what it is bound to, which stays as long as it.
     """
 
     key: int
@@ -101,7 +99,6 @@ class Region:
     page_bytes: int
     offset: int = 0
     queue_pair: int | None = None
-    parent: "Region | None" = None
 
     def spans(self, address: int, length: int) -> Iterator[tuple[int, int, int]]:
         """Space, address and length of each piece of memory that the bytes lie in."""
@@ -144,16 +141,24 @@ class KeyTable:
     def __init__(self):
         self._regions: dict[int, Region] = {}
         self._windows: dict[int, int] = {}
+        self._last_keys: dict[int, int] = {}
 
     def add(self, region: Region) -> None:
         """Make a region known; one of the same index is no more."""
         self._regions[region.key >> 8] = region
 
+    def remove(self, key: int) -> None:
+        """Forget a region; its driver does, when no window is bound to it."""
+        del self._regions[key >> 8]
+
     def invalidate(self, key: int, domain: int, queue_pair: int) -> bool:
         """Forget the window of ``key``; False if the queue pair has no such window.
 
-        Specification: IBTA Architecture Specification volume 1, 9.4 (SEND with Invalidate):
-        here only a window of the same queue pair may be invalidated from afar.
+        From afar, and by its owner. A region is not a queue pair's to invalidate: windows that are
+        bound to it would outlive it.
+
+        Specification: IBTA Architecture Specification volume 1, 9.4 (SEND with Invalidate), 10.6.5
+        (local invalidate).
         """
         region = self._regions.get(key >> 8)
         if region is None or region.key != key or region.domain != domain:
@@ -192,6 +197,9 @@ class KeyTable:
     def bind(self, binding: WindowBinding, domain: int, queue_pair: int) -> bool:
         """Bind a window to a queue pair; False if it is bound, or may not be bound so.
 
+        Its new key is another one than it had last: what came with that one, and is still on its
+        way to memory, does not reach what is bound now.
+
         Specification: IBTA Architecture Specification volume 1, 10.6.7.2 (type 2 windows).
         """
         index = binding.key >> 8
@@ -203,8 +211,11 @@ class KeyTable:
             return False
         if index in self._regions or self._windows.get(index) != domain:
             return False
+        if self._last_keys.get(index) == binding.key:
+            return False
         if binding.rights & ~(Rights.WRITE | Rights.READ | Rights.ATOMIC):
             return False
+        self._last_keys[index] = binding.key
         self._regions[index] = Region(
             key=binding.key,
             domain=domain,
@@ -215,21 +226,5 @@ class KeyTable:
             page_bytes=region.page_bytes,
             offset=region.offset + binding.address - region.base,
             queue_pair=queue_pair,
-            parent=region,
         )
-        return True
-
-    def forget(self, key: int, domain: int, queue_pair: int) -> bool:
-        """Invalidate a region, or a window of the queue pair, for its owner; False if it is none.
-
-        Specification: IBTA Architecture Specification volume 1, 10.6.5 (local invalidate).
-        """
-        region = self._regions.get(key >> 8)
-        if region is None or region.key != key or region.domain != domain:
-            return False
-        if region.queue_pair not in (None, queue_pair):
-            return False
-        if any(window.parent is region for window in self._regions.values()):
-            return False
-        del self._regions[key >> 8]
         return True

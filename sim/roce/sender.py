@@ -173,7 +173,7 @@ class Sender:
             bound = window is not None and self.keys.bind(window, qp.domain, qp.number)
             return SendStatus.SUCCESS if bound else SendStatus.BIND
         key = request.invalidate
-        found = key is not None and self.keys.forget(key, qp.domain, qp.number)
+        found = key is not None and self.keys.invalidate(key, qp.domain, qp.number)
         return SendStatus.SUCCESS if found else SendStatus.LOCAL_OPERATION
 
     def _packet(self, qp: SendQueuePair, now: int) -> RocePacket | None:

@@ -67,3 +67,10 @@ class Translation:
             return False
         del self.keys[place.key]
         return True
+
+    def bind(self, place: Place) -> bool:
+        """Put the key in as it is named, if there is none; return whether there was none."""
+        if place.key in self.keys:
+            return False
+        self.keys[place.key] = place.variant
+        return True

@@ -18,11 +18,18 @@ _INLINE_BYTES_IN_FIRST = 32
 _SIGNALLED, _FENCE, _SOLICITED, _INLINE, _IMMEDIATE, _INVALIDATE, _ZERO_BASED = (
     1 << n for n in range(7)
 )
-# Kind, flags, pieces or inline bytes, slots; value; address; key; length; datagram; rights; 0.
-_HEAD = struct.Struct("<BBBB I Q I I I H B B")
+# Kind, flags, pieces or inline bytes, slots; value; address; key; length; datagram; 0.
+_HEAD = struct.Struct("<BBBB I Q I I I H H")
 _PIECE = struct.Struct("<QII")
 _RIGHTS = (Rights.WRITE, Rights.READ, Rights.ATOMIC)
 _SENDS = (SendKind.SEND, SendKind.WRITE)
+#: Pieces that an entry may have, where they are not 16.
+_PIECES = {
+    SendKind.COMPARE_SWAP: 1,
+    SendKind.FETCH_ADD: 1,
+    SendKind.BIND: 1,
+    SendKind.INVALIDATE: 0,
+}
 
 
 class BadEntryError(ValueError):
@@ -60,14 +67,16 @@ def encode_entry(request: SendRequest, *, address_row: int = 0) -> bytes:
         | _INVALIDATE * (request.invalidate is not None)
     )
     value = request.immediate if request.immediate is not None else request.invalidate or 0
-    address, key, length, rights = request.remote_address, request.remote_key, request.length, 0
+    address, key, length = request.remote_address, request.remote_key, request.length
+    gather = request.gather
     if window is not None:
         flags |= _ZERO_BASED * window.is_zero_based
-        value, address, key, length = window.key, window.address, window.region, window.length
-        rights = sum(1 << n for n, right in enumerate(_RIGHTS) if right in window.rights)
+        value, length = window.key, window.length
+        address = sum(1 << n for n, right in enumerate(_RIGHTS) if right in window.rights)
+        gather = ((window.region, window.address, window.length),)
     if datagram is not None:
         key = datagram.q_key
-    count = len(request.gather) if inline is None else len(inline)
+    count = len(gather) if inline is None else len(inline)
     slots = _slots(0 if inline is not None else count, len(inline or b""))
     head = _HEAD.pack(
         request.kind.value,
@@ -80,13 +89,12 @@ def encode_entry(request: SendRequest, *, address_row: int = 0) -> bytes:
         length,
         datagram.queue_pair if datagram else 0,
         address_row if datagram else 0,
-        rights,
         0,
     )
     if inline is not None:
         body = inline
     else:
-        pieces = [_PIECE.pack(address, size, key) for key, address, size in request.gather]
+        pieces = [_PIECE.pack(address, size, key) for key, address, size in gather]
         if request.kind.is_atomic:
             operands = struct.pack("<QQ", request.operand, request.compare)
             pieces = [(pieces or [bytes(_PIECE.size)])[0], operands]
@@ -113,7 +121,7 @@ def decode_entry(
     BadEntryError
         If the bytes contradict each other, or are no work request.
     """
-    kind_number, flags, count, slots, value, address, key, length, peer, row, rights, zero = (
+    kind_number, flags, count, slots, value, address, key, length, peer, row, zero = (
         _HEAD.unpack_from(data)
     )
     try:
@@ -121,8 +129,10 @@ def decode_entry(
     except ValueError:
         raise BadEntryError(f"no such kind: {kind_number}") from None
     is_inline = bool(flags & _INLINE)
-    if flags >> 7 or zero or peer >> 24 or rights >> len(_RIGHTS):
+    if flags >> 7 or zero or peer >> 24:
         raise BadEntryError("reserved bits")
+    if kind is SendKind.BIND and address >> len(_RIGHTS):
+        raise BadEntryError("rights")
     if is_inline and kind not in _SENDS:
         raise BadEntryError("inline data")
     if flags & _IMMEDIATE and (flags & _INVALIDATE or kind not in _SENDS):
@@ -131,10 +141,8 @@ def decode_entry(
         raise BadEntryError("invalidate")
     if kind is SendKind.INVALIDATE and not flags & _INVALIDATE:
         raise BadEntryError("invalidates nothing")
-    if count > (MOST_INLINE_BYTES if is_inline else 1 if kind.is_atomic else _MOST_PIECES):
+    if count > (MOST_INLINE_BYTES if is_inline else _PIECES.get(kind, _MOST_PIECES)):
         raise BadEntryError("too much")
-    if kind.is_local and count:
-        raise BadEntryError("a local operation has no pieces")
     wanted = _slots(0 if is_inline else count, count if is_inline else 0)
     if slots != wanted or slots * SLOT_BYTES > len(data):
         raise BadEntryError("slots")
@@ -145,16 +153,20 @@ def decode_entry(
         place, size, local = _PIECE.unpack_from(body, number * _PIECE.size)
         gather.append((local, place, size))
     found = count if is_inline else sum(size for _, _, size in gather)
-    if not kind.is_local and found != length:
+    if kind is SendKind.BIND and not found:
+        raise BadEntryError("binds to nothing", SendStatus.BIND)
+    if kind is not SendKind.INVALIDATE and found != length:
         raise BadEntryError("length", SendStatus.LOCAL_LENGTH)
     operand, compare = struct.unpack_from("<QQ", body, 16) if kind.is_atomic else (0, 0)
     window = None
     if kind is SendKind.BIND:
         may = Rights(0)
         for number, right in enumerate(_RIGHTS):
-            if rights >> number & 1:
+            if address >> number & 1:
                 may |= right
-        window = WindowBinding(key, value, address, length, may, bool(flags & _ZERO_BASED))
+        ((region, place, size),) = gather
+        window = WindowBinding(region, value, place, size, may, bool(flags & _ZERO_BASED))
+        gather = []
     datagram = None
     if addresses is not None:
         if row not in addresses:

@@ -161,6 +161,7 @@ class Bed:
         self.key_states = StreamSource(dut, "key_states")
         self.pages = StreamSource(dut, "pages")
         self.rival = StreamSource(dut, "rival")
+        self.key_rows = StreamSink(dut, "key_rows", pause=chance(stall))
         self.memory = MemoryReads(dut, world, lambda: random.randint(*latency), stall)
         self.frames_at: list[float] = []
         self.places_seen: list[tuple[float, dict[str, Any]]] = []
@@ -247,6 +248,7 @@ class Bed:
             "reads": packet.reads,
             "count": packet.count,
             "domain": packet.domain,
+            "number": pair.number,
             "slot": packet.slot,
             "last": packet.last,
             "offset": packet.offset,
@@ -271,7 +273,7 @@ class Bed:
             fields.update(
                 slots=entry.slots,
                 inline=inline,
-                pieces=0 if inline else len(entry.request.gather),
+                pieces=0 if inline else entry.data[2],
             )
             if packet.last:
                 end = (packet.slot + entry.slots) % (1 << 16)

@@ -55,6 +55,11 @@ class Pair:
     count: int = 0
     dead: int | None = None
 
+    @property
+    def number(self) -> int:
+        """Queue pair number."""
+        return 0xAB0000 | self.index
+
 
 @dataclass(frozen=True)
 class Packet:
@@ -219,9 +224,7 @@ class World:
             ),
         )
         if kind is SendPacketKind.BAD:
-            bad = [SendPacketKind.INVALIDATE, SendPacketKind.BIND, SendPacketKind.BAD]
-            status = random.choice([6, 1, 8])
-            return [replace(packet, kind=random.choice(bad), status=status, length=0)]
+            return [replace(packet, status=random.choice([6, 1, 8]), length=0)]
         count = max(1, -(-length // pair.mtu))
         first = pair.psn
         pair.psn = (pair.psn + count) % (1 << 24)
@@ -354,8 +357,7 @@ class World:
             result.target, status = self._target(packet)
         else:
             is_local = True
-            bad = packet.kind is SendPacketKind.BAD
-            status = CompletionStatus(packet.status if bad else 6)
+            status = CompletionStatus(packet.status)
         if is_dead:
             return Expected(spans=result.spans)
         if status is not None:

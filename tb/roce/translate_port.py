@@ -46,15 +46,21 @@ class TranslatePayloads:
         self.key_reader = FieldReader(self._key)
         self.page_reader = FieldReader(self._page)
 
-    def request(self, place: Place, length: int, *, invalidate: bool = False) -> int:
+    def request(
+        self, place: Place, length: int, *, invalidate: bool = False, bind: bool = False
+    ) -> int:
         """Bits of a request."""
-        fields = {"place": vars(place), "length": length, "invalidate": invalidate}
+        fields = {"place": vars(place), "length": length, "invalidate": invalidate, "bind": bind}
         return pack_nested(self._request, fields)
 
     def read_request(self, value: int) -> tuple[Place, int, bool]:
         """Place, length and whether it is an invalidation."""
         request = self._request_reader.read(value)
         return Place(**vars(request.place)), request.length, bool(request.invalidate)
+
+    def binds(self, value: int) -> bool:
+        """Whether a request is to make its key valid."""
+        return bool(self._request_reader.read(value).bind)
 
     def key(self, key: int, *, valid: bool, variant: int) -> int:
         """Row of the key table."""

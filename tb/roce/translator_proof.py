@@ -52,7 +52,7 @@ class _WithinPages(wiring.Component):
         lengths = [span.length for span in response.spans]
         starts = [Signal(30, name=f"start_{n}") for n in range(2)]
         has_bytes = Signal()
-        m.d.comb += has_bytes.eq(~asked.invalidate & (asked.length != 0))
+        m.d.comb += has_bytes.eq(~asked.invalidate & ~asked.bind & (asked.length != 0))
         answers = Signal()
         m.d.comb += answers.eq(Cat(client.response.valid for client in dut.clients).any())
         with m.If(~ResetSignal()):

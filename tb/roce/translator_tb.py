@@ -107,6 +107,8 @@ class Bench:
         place, length, invalidate = _PAYLOADS.read_request(payload)
         if invalidate:
             return self.model.invalidate(place), []
+        if _PAYLOADS.binds(payload):
+            return self.model.bind(place), []
         spans = self.model.translate(place, length)
         return spans is not None, spans or []
 
@@ -158,7 +160,8 @@ async def every_request_is_answered_as_the_model_does(dut, stall):
             for _ in range(60):
                 length = random_length()
                 place = random_place(bench.model.keys, length)
-                port.send_value(_PAYLOADS.request(place, length, invalidate=random.random() < 0.1))
+                alters = random.choices([{}, {"invalidate": True}, {"bind": True}], [8, 1, 1])[0]
+                port.send_value(_PAYLOADS.request(place, length, **alters))
         for _ in range(25):
             key = random.randrange(CONFIG.regions)
             variant = bench.model.keys.get(key, random.getrandbits(8))
@@ -254,6 +257,32 @@ async def an_invalidation_counts_for_whoever_comes_next(dut):
         assert answers == sorted(answers, reverse=True)
         # Only one of two finds it.
         assert bench.answers[0][-1][0] != bench.answers[2][-1][0]
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_bind_counts_for_whoever_comes_next(dut):
+    """Others ask for the key in every cycle around the one in which it is bound, by one of two."""
+    bench = Bench(dut)
+    await start(dut)
+    bench.fill()
+    await bench.settle()
+    key = next(iter(bench.model.keys))
+    for distance in range(12):
+        bench.set_key(key, valid=False, variant=distance)
+        await bench.settle()
+        before = len(bench.answers[1])
+        places = [Place(key, distance + n, 5, 0, 12) for n in range(2)]
+        for _ in range(12):
+            bench.clients[1].send_value(_PAYLOADS.request(places[0], 64))
+        await ClockCycles(dut.clk, distance)
+        bench.clients[0].send_value(_PAYLOADS.request(places[0], 64, bind=True))
+        bench.clients[2].send_value(_PAYLOADS.request(places[1], 64, bind=True))
+        await bench.settle()
+        answers = [ok for ok, _ in bench.answers[1][before:]]
+        bound = bench.answers[0][-1][0]
+        assert answers == sorted(answers)
+        assert bound != bench.answers[2][-1][0]
+        assert bound or not any(answers)
 
 
 @cocotb.test(timeout_time=100, timeout_unit="us")

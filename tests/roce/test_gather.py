@@ -10,13 +10,14 @@ from tb.roce.translated_gather import TranslatedGather
 from tb.simulate import simulate
 
 
+@pytest.mark.parametrize("testbench", ["gather_tb", "gather_windows_tb"])
 @pytest.mark.parametrize("data_bytes", [8, 128])
-def test_gather(data_bytes, run_dir):
+def test_gather(data_bytes, testbench, run_dir):
     config = small(data_bytes)
     simulate(
         TranslatedGather(config=config),
         name="gather",
-        testbench="tb.roce.gather_tb",
+        testbench=f"tb.roce.{testbench}",
         run_dir=run_dir,
         env={"CONFIG": json.dumps(asdict(config))},
     )

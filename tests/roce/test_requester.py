@@ -179,7 +179,7 @@ def test_a_response_for_a_region_that_is_gone():
     asker = Asker()
     asker.post(READ, 8)
     asker.sent()
-    asker.requester.keys.forget(KEY, 0, 9)
+    asker.requester.keys.remove(KEY)
     asker.respond("ONLY", 0, b"response")
     assert (asker.ended, asker.memory(8)) == ([(1, "LOCAL_PROTECTION")], bytes(8))
 

@@ -156,7 +156,7 @@ def test_a_region_that_is_gone_is_not_sent_on():
     asker.post(WRITE, 2 * MTU)
     asker.post(WRITE, 1)
     assert len(asker.sent()) == 1
-    asker.requester.keys.forget(KEY, 0, 9)
+    asker.requester.keys.remove(KEY)
     asker.ack(0)
     assert asker.sent() == []
     assert asker.ended == [(1, "LOCAL_PROTECTION"), (2, "FLUSHED")]
@@ -168,7 +168,7 @@ def test_a_request_that_fails_waits_for_those_before_it():
     asker.post(WRITE, 2 * MTU)
     asker.post(WRITE, inline=b"3")
     assert len(asker.sent()) == 2
-    asker.requester.keys.forget(KEY, 0, 9)
+    asker.requester.keys.remove(KEY)
     assert asker.sent(now=1000) == writes(0, 1)
     asker.ack(0)
     assert asker.sent(now=1000) == []
@@ -273,12 +273,15 @@ def test_a_window_is_bound_in_order_and_is_no_more():
     assert find(asker, key, BASE + 0x100) is None
 
 
-def test_a_region_with_a_window_stays():
+def test_a_window_gets_a_new_key():
     asker = Asker()
     asker.post(SendKind.BIND, window=BINDING)
-    asker.post(SendKind.INVALIDATE, invalidate=KEY)
+    asker.post(SendKind.INVALIDATE, invalidate=BINDING.key)
+    asker.post(SendKind.BIND, window=replace(BINDING, key=BINDING.key + 1))
+    asker.post(SendKind.INVALIDATE, invalidate=BINDING.key + 1)
+    asker.post(SendKind.BIND, window=replace(BINDING, key=BINDING.key + 1))
     asker.sent()
-    assert asker.ended == [(1, "SUCCESS"), (2, "LOCAL_OPERATION")]
+    assert [status for _, status in asker.ended] == ["SUCCESS"] * 4 + ["BIND"]
 
 
 def test_a_zero_based_window():
@@ -320,7 +323,7 @@ def test_a_window_is_bound_once():
     assert asker.ended == [(1, "SUCCESS"), (2, "BIND")]
 
 
-@pytest.mark.parametrize("key", [KEY + 1, FOREIGN, WINDOW << 8])
+@pytest.mark.parametrize("key", [KEY, KEY + 1, FOREIGN, WINDOW << 8])
 def test_a_key_that_is_none_cannot_be_invalidated(key):
     asker = Asker()
     asker.post(SendKind.INVALIDATE, invalidate=key)

@@ -103,6 +103,11 @@ SEND = encode_entry(SendRequest(0, SendKind.SEND, gather=((1, 2, 3),) * 3))
 SHORT = encode_entry(SendRequest(0, SendKind.SEND, gather=((1, 2, 3),)))
 
 
+BINDS = encode_entry(
+    SendRequest(0, SendKind.BIND, window=WindowBinding(0x100, 0x200, 0, 8, Rights.READ))
+)
+
+
 @pytest.mark.parametrize(
     ("base", "place", "value", "why"),
     [
@@ -120,7 +125,10 @@ SHORT = encode_entry(SendRequest(0, SendKind.SEND, gather=((1, 2, 3),)))
         (SEND, 20, 8, "length"),
         (SHORT, 1, 0x08, "length"),
         (SHORT, 0, SendKind.INVALIDATE.value, "invalidates nothing"),
-        (SHORT, 0, SendKind.BIND.value, "a local operation has no pieces"),
+        (BINDS, 8, 8, "rights"),
+        (BINDS, 2, 2, "too much"),
+        (BINDS, 2, 0, "binds to nothing"),
+        (encode_entry(SendRequest(0, SendKind.INVALIDATE, invalidate=1)), 2, 1, "too much"),
         (encode_entry(SendRequest(0, SendKind.READ)), 1, 0x08, "inline data"),
         (encode_entry(SendRequest(0, SendKind.READ)), 1, 0x10, "immediate data"),
         (encode_entry(SendRequest(0, SendKind.WRITE)), 1, 0x20, "invalidate"),
