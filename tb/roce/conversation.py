@@ -18,6 +18,7 @@ from sim.roce import (
     SendQueuePair,
     SendRequest,
     Service,
+    WindowBinding,
 )
 
 __all__ = ["ADDRESSES", "COUNTERS", "KEY", "REGION", "Card", "Conversation", "converse"]
@@ -43,6 +44,10 @@ REGION = Region(
     _PAGE_BYTES,
 )
 _SENDS = {SendKind.SEND, SendKind.WRITE}
+#: Longest that an entry of a work queue can ask for.
+_WINDOW_BYTES = 1 << 31
+#: Windows of a card.
+_WINDOWS = 16
 
 
 def converse(cards: Sequence[Engine], links: Sequence[Link], *, limit: int, now: int = 0) -> int:
@@ -102,6 +107,10 @@ class Card(Engine):
         self._free += offset + length + 64
         return address
 
+    def add_window(self, index: int) -> None:
+        """Make a window known that is not bound."""
+        self.keys.add_window(index, 0)
+
 
 class Conversation:
     """Random work requests of both cards, and what they are to leave behind.
@@ -134,6 +143,8 @@ class Conversation:
         self.services = services
         self.wanted: list[list[_Wanted]] = [[], []]
         self.counts = [[0] * len(services) for _ in range(2)]
+        #: Of each card, keys of windows that are bound, by queue pair.
+        self.windows: list[dict[int, int]] = [{}, {}]
         self.numbers = [[card.number(n) for n in range(len(services))] for card in self.cards]
         for index, service in enumerate(services):
             mtu = self.random.choice([256, 512, 1024, 2048, 4096])
@@ -154,6 +165,27 @@ class Conversation:
                     number, service, mtu, psns[mine], peer.address, theirs, **fields
                 )
                 card.add(passive, active)
+
+    def bind(self, mine: int, number: int) -> None:
+        """Post that a window is bound: to memory of which the other side will ask for pieces."""
+        card = self.cards[mine]
+        index = _WINDOWS * mine + number
+        card.add_window(index)
+        key = self.windows[mine][number] = index << 8 | self.random.randrange(256)
+        rights = Rights.WRITE | Rights.READ
+        window = WindowBinding(KEY, key, card.place(0, 0), _WINDOW_BYTES, rights)
+        self._post(mine, number, SendKind.BIND, window=window)
+
+    def unbind(self, mine: int, number: int) -> int:
+        """Post that a window is invalidated; give its key."""
+        key = self.windows[mine].pop(number)
+        self._post(mine, number, SendKind.INVALIDATE, invalidate=key)
+        return key
+
+    def _post(self, mine: int, number: int, kind: SendKind, **fields: Any) -> None:
+        request = SendRequest(len(self.wanted[mine]), kind, **fields)
+        self.wanted[mine].append(_Wanted(number, request))
+        self.cards[mine].requester.post(self.numbers[mine][number], request)
 
     def ask(self, mine: int, number: int, kind: SendKind, length: int, **fields) -> None:
         """Post a work request of ``length`` bytes, and what it needs at the other side.
@@ -195,7 +227,7 @@ class Conversation:
             kind=kind,
             gather=gather,
             remote_address=remote,
-            remote_key=KEY,
+            remote_key=rng.choice([KEY, self.windows[1 - mine].get(number, KEY)]),
             immediate=immediate,
             signalled=rng.random() < 0.7,
             fence=rng.random() < 0.2,

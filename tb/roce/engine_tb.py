@@ -8,7 +8,7 @@ from typing import Any
 import cocotb
 
 from sim.network import Faults, Link
-from sim.roce import SendKind, Service
+from sim.roce import SendKind, SendStatus, Service
 
 from .conversation import ADDRESSES, Card, Conversation
 from .engine_bed import EngineBed
@@ -69,6 +69,17 @@ async def converse(
     if cards[0].address == cards[1].address:
         links[1] = links[0]
     wire = Wire(cards, links)
+
+    async def talk() -> None:
+        for card in cards:
+            while isinstance(card, HardwareCard) and not card.has_posted:
+                await bed.wait(64)
+        await wire.talk(limit=20_000 * _REQUESTS, is_over=lambda: is_done(conversation))
+
+    pairs = [(mine, number) for mine in range(2) for number in range(len(services))]
+    for mine, number in pairs:
+        conversation.bind(mine, number)
+    await talk()
     for number in random.choices(range(len(services)), k=_REQUESTS // 2):
         for mine in range(2):
             kind = random.choice(_KINDS[services[number]])
@@ -77,13 +88,19 @@ async def converse(
         for mine in range(2):
             # Its completion says that all before it have ended.
             conversation.ask(mine, number, SendKind.WRITE, 1, signalled=True)
-    for card in cards:
-        while isinstance(card, HardwareCard) and not card.has_posted:
-            await bed.wait(64)
-    await wire.talk(limit=20_000 * _REQUESTS, is_over=lambda: is_done(conversation))
+    await talk()
     await bed.wait(_LATE_CYCLES)
     bed.poll()
     conversation.check()
+    keys = [conversation.unbind(*pair) for pair in pairs]
+    await talk()
+    conversation.check()
+    # Who asks for a window that is no more does not get it.
+    mine, number = next(p for p in pairs if services[p[1]] is Service.RC)
+    fields = {"remote_key": keys[pairs.index((1 - mine, number))], "signalled": True}
+    conversation.ask(mine, number, SendKind.WRITE, 8, immediate=None, **fields)
+    await talk()
+    assert cards[mine].requester.completions[-1].status is SendStatus.REMOTE_ACCESS
     return conversation
 
 

@@ -39,6 +39,7 @@ class _Receives:
 
     def append(self, request: ReceiveRequest) -> None:
         self._card.to_post.append((self._queue, request))
+        self._card.has_posted = False
 
     def __len__(self) -> int:
         return 0
@@ -116,6 +117,10 @@ class HardwareCard:
         address = self._free + offset
         self._free += offset + length + 64
         return address
+
+    def add_window(self, index: int) -> None:
+        """Make a window known that is not bound."""
+        self.bed.add_window(index)
 
     def add(self, passive: QueuePair, active: SendQueuePair) -> None:
         """Make a queue pair known: both halves of it."""

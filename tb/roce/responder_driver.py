@@ -216,6 +216,11 @@ class Driver:
         self.tell("key_states", key=index, valid=1, variant=region.key & 0xFF)
         await self.told()
 
+    def add_window(self, index: int) -> None:
+        """Let keys of this index be those of a window, which is not bound."""
+        self.tell("key_states", key=index, valid=0, variant=0)
+        self.tell("keys", key=index, row={"is_window": 1})
+
     async def remove(self, key: int) -> None:
         """Take a key away."""
         self.tell("keys", key=key >> 8, row={})

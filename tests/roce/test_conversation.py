@@ -64,6 +64,31 @@ def test_limits(seed, fields):
     talk(seed, Faults(drop=0.01, reorder=0.01), 30, **fields)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_windows(seed):
+    talked = Conversation(seed, [Service.RC] * 3, timeout=200_000)
+    rng = random.Random(seed)
+    pairs = [(mine, number) for mine in range(2) for number in range(3)]
+    links = [
+        Link(seed=seed + n, bits_per_second=10**10, delay=1000, faults=Faults(drop=0.02))
+        for n in range(2)
+    ]
+    for pair in pairs:
+        talked.bind(*pair)
+    now = converse(talked.cards, links, limit=SECOND)
+    for _ in range(30):
+        talked.ask(*rng.choice(pairs), rng.choice(KINDS), lengths(rng, 1024))
+    now = converse(talked.cards, links, limit=20 * SECOND, now=now)
+    talked.check()
+    keys = [talked.unbind(*pair) for pair in pairs]
+    now = converse(talked.cards, links, limit=21 * SECOND, now=now)
+    talked.check()
+    fields = {"remote_key": keys[pairs.index((1, 0))], "signalled": True}
+    talked.ask(0, 0, SendKind.WRITE, 8, immediate=None, **fields)
+    converse(talked.cards, links, limit=22 * SECOND, now=now)
+    assert talked.cards[0].requester.completions[-1].status.name == "REMOTE_ACCESS"
+
+
 def join(service: Service) -> Conversation:
     """Let a card ask for what the other one refuses, while both wait for SENDs."""
     talked = Conversation(1, [service], timeout=200_000)
