@@ -32,12 +32,11 @@ class Gather(wiring.Component):
     both.
 
     A packet of which a piece may not be used (its key, protection domain, bounds, rights; what the
-    Translator refuses) fails with LOCAL_PROTECTION, one whose list is shorter than it with
-    LOCAL_LENGTH, INVALIDATE and BIND with LOCAL_OPERATION for now, BAD with its status: nothing of
-    it is read, and no frame leaves. If memory fails, the frame has left; its data end
-    with ``error``, and LOCAL_PROTECTION follows. Packets of that queue pair that
-    have this PSN or one behind it leave nothing, until SET_UP; those before it do, for they are
-    sent again. All are counted.
+    Translator refuses) fails with LOCAL_PROTECTION; one whose list ends before it with
+    LOCAL_LENGTH; INVALIDATE and BIND with LOCAL_OPERATION for now; BAD
+    with its status: nothing of it is read, and no frame leaves. If memory fails, the frame has
+    left; its data end with ``error``, and LOCAL_PROTECTION follows. Packets of that queue pair that
+    follow in the same epoch leave nothing. All are counted.
 
     A piece is looked at as a whole, whatever is needed of it; one of length 0 is not. The key and
     the pages count as they are when the packet comes by.

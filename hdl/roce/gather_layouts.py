@@ -21,6 +21,7 @@ __all__ = [
 _UNIT_BITS = 5
 _JOB = ("kind", "queue_pair", "domain", "epoch", "slot", "slots", "last", "inline", "pieces")
 _RECORD = ("kind", "queue_pair", "service", "frame", "is_new", "reads", "count", "length", "status")
+_RECORD += ("first", "epoch")
 
 
 class PartLayout(data.StructLayout):

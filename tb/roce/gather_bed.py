@@ -246,6 +246,7 @@ class Bed:
             "is_new": packet.is_new,
             "reads": packet.reads,
             "count": packet.count,
+            "first": packet.begin,
             "domain": packet.domain,
             "slot": packet.slot,
             "last": packet.last,

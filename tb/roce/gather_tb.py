@@ -115,8 +115,8 @@ async def any_packets_become_what_they_should(dut, pause, stall, longest, first)
 
 
 @cocotb.test(timeout_time=400, timeout_unit="us")
-async def who_fails_is_silent_until_it_is_set_up(dut):
-    """Packets at the PSN that failed, or behind, leave nothing; those before it do, again."""
+async def who_fails_is_silent_until_it_goes_back(dut):
+    """Packets behind the one that failed leave nothing; then it fails again, or leaves."""
     world = World(CONFIG)
     world.populate()
     bed = await begin(dut, world, latency=(0, 30))
@@ -140,8 +140,11 @@ async def who_fails_is_silent_until_it_is_set_up(dut):
             # From the middle of the first one on, as if it had to be sent again.
             begin_at = random.randrange(len(packets))
             await bed.go_back(packets[begin_at])
-            again = [*packets[begin_at:], *failing]
-            await bed.exchange(replace(packet, epoch=packet.epoch + 1) for packet in again)
+            again = [*packets[begin_at:], *failing, *behind]
+            poisoned, heals = world.poisoned, random.random() < 0.5
+            world.poisoned = set() if heals else poisoned
+            await bed.exchange(replace(packet, epoch=1) for packet in again)
+            world.poisoned = poisoned
 
 
 @cocotb.test(timeout_time=400, timeout_unit="us")

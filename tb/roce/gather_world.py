@@ -53,6 +53,7 @@ class Pair:
     epoch: int = 0
     domain: int = DOMAIN
     count: int = 0
+    #: Epoch in which nothing of it leaves any more.
     dead: int | None = None
 
 
@@ -63,6 +64,7 @@ class Packet:
     pair: Pair
     kind: SendPacketKind
     psn: int
+    begin: int = 0  # PSN at which its entry begins
     service: Service = Service.RC
     entry: Entry | None = None
     slot: int = 0
@@ -89,7 +91,7 @@ class Expected:
     payload: bytes | None = None
     is_damaged: bool = False
     spans: list[Span] = field(default_factory=list)
-    # kind, queue pair, psn, is_local, status
+    # kind, queue pair, psn, PSN at which its entry begins, is_local, status
     event: tuple[int, ...] | None = None
     # queue pair, row, is_atomic, psn, count, length; region and address, if it has bytes
     place: tuple[int, ...] | None = None
@@ -203,6 +205,7 @@ class World:
             pair,
             kind,
             pair.psn,
+            begin=pair.psn,
             service=pair.service,
             entry=entry,
             slot=entry.slot,
@@ -221,7 +224,8 @@ class World:
         if kind is SendPacketKind.BAD:
             bad = [SendPacketKind.INVALIDATE, SendPacketKind.BIND, SendPacketKind.BAD]
             status = random.choice([6, 1, 8])
-            return [replace(packet, kind=random.choice(bad), status=status, length=0)]
+            begin = (pair.psn - random.choice([0, 0, 3])) % (1 << 24)
+            return [replace(packet, kind=random.choice(bad), begin=begin, status=status, length=0)]
         count = max(1, -(-length // pair.mtu))
         first = pair.psn
         pair.psn = (pair.psn + count) % (1 << 24)
@@ -343,9 +347,12 @@ class World:
         result = Expected()
         if packet.kind is SendPacketKind.SET_UP:
             pair.dead = None
-            result.event = (SentKind.SET_UP.value, pair.index, packet.psn, 0, 0)
+            result.event = (SentKind.SET_UP.value, pair.index, packet.psn, packet.begin, 0, 0)
             return result
-        is_dead = pair.dead is not None and (packet.psn - pair.dead) % (1 << 24) < 1 << 23
+        is_dead = pair.dead == packet.epoch
+        if not is_dead:
+            pair.dead = None
+        about = (pair.index, packet.psn, packet.begin)
         status: CompletionStatus | None = None
         is_local = False
         if packet.kind is SendPacketKind.DATA:
@@ -359,9 +366,8 @@ class World:
         if is_dead:
             return Expected(spans=result.spans)
         if status is not None:
-            pair.dead = packet.psn
-            fields = (pair.index, packet.psn, int(is_local), status.value)
-            return Expected(event=(SentKind.FAILED.value, *fields))
+            pair.dead = packet.epoch
+            return Expected(event=(SentKind.FAILED.value, *about, int(is_local), status.value))
         words = list(packet.words)
         is_atomic = packet.kind is SendPacketKind.ATOMIC
         if is_atomic:
@@ -379,9 +385,9 @@ class World:
             numbers = (packet.reads, int(is_atomic), packet.psn, packet.count, packet.length)
             result.place = (pair.index, *numbers)
         if result.is_damaged:
-            pair.dead = packet.psn
+            pair.dead = packet.epoch
             status = CompletionStatus.LOCAL_PROTECTION
-            result.event = (SentKind.FAILED.value, pair.index, packet.psn, 0, status.value)
+            result.event = (SentKind.FAILED.value, *about, 0, status.value)
         elif is_data and packet.service is not Service.RC:
-            result.event = (SentKind.SENT.value, pair.index, packet.psn, 0, 0)
+            result.event = (SentKind.SENT.value, *about, 0, 0)
         return result
