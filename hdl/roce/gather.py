@@ -32,8 +32,8 @@ class Gather(wiring.Component):
     both.
 
     A packet of which a piece may not be used (its key, protection domain, bounds, rights; what the
-    Translator refuses) fails with LOCAL_PROTECTION; one whose list ends before it with
-    LOCAL_LENGTH; INVALIDATE and BIND with LOCAL_OPERATION for now; BAD
+    Translator refuses) fails with LOCAL_PROTECTION; one whose list ends before it, or goes on
+    behind its message, with LOCAL_LENGTH; INVALIDATE and BIND with LOCAL_OPERATION for now; BAD
     with its status: nothing of it is read, and no frame leaves. If memory fails, the frame has
     left; its data end with ``error``, and LOCAL_PROTECTION follows. Packets of that queue pair that
     follow in the same epoch leave nothing. All are counted.

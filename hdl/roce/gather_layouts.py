@@ -41,8 +41,10 @@ class PartLayout(data.StructLayout):
         The spans are known: the next of those of inline data.
     is_operation, is_atomic : 1 bit each
         READ or ATOMIC, ATOMIC: nothing is read, what is brought back goes there.
-    short : 1 bit
-        With ``last``: the list has ended before the packet.
+    misfits : 1 bit
+        With ``last``: the list has ended before the packet, or goes on behind the message.
+    closes : 1 bit
+        No bytes of the packet behind these, if its list does not misfit.
     last : 1 bit
         Final one of the packet; each has one, if need be without bytes.
     """
@@ -60,7 +62,8 @@ class PartLayout(data.StructLayout):
                 "direct": 1,
                 "is_operation": 1,
                 "is_atomic": 1,
-                "short": 1,
+                "misfits": 1,
+                "closes": 1,
                 "last": 1,
             }
         )
@@ -144,6 +147,8 @@ class WalkUnitLayout(data.StructLayout):
         The unit; that of the list's last piece.
     walks : 1 bit
         The packet has a list; without it, there is no unit.
+    is_empty : 1 bit
+        It has no bytes.
     direct : 1 bit
         It has inline data.
     is_data, is_operation, is_atomic : 1 bit each
@@ -167,6 +172,7 @@ class WalkUnitLayout(data.StructLayout):
                 "unit": _UNIT_BITS,
                 "end": _UNIT_BITS,
                 "walks": 1,
+                "is_empty": 1,
                 "direct": 1,
                 "is_data": 1,
                 "is_operation": 1,

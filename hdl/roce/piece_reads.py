@@ -43,7 +43,7 @@ class PieceReads(wiring.Component):
 
     Nothing of a packet is read before all of it has been found: if a part is refused, by its key or
     by the Translator, then the packet has no spans and the status LOCAL_PROTECTION; else, if its
-    list was too short, LOCAL_LENGTH.
+    list was too short or too long, LOCAL_LENGTH.
 
     Latency from a part to its read is 11 cycles and that of the Translator, 12 with narrow beats.
     Throughput is a part every 2 cycles, or every 8 with narrow beats, for which :class:`KeyCheck`
@@ -101,9 +101,9 @@ class PieceReads(wiring.Component):
         translations = _NARROW_TRANSLATIONS if narrow else _TRANSLATIONS
         held_count = _NARROW_HELD if narrow else _HELD
         self._asked_layout = data.StructLayout(
-            {"asked": 1, "direct": 1, "refused": 1, "short": 1, "last": 1}
+            {"asked": 1, "direct": 1, "refused": 1, "misfits": 1, "closes": 1, "last": 1}
         )
-        held = data.StructLayout({"has": 1, "last": 1, "found": FoundLayout()})
+        held = data.StructLayout({"has": 1, "closes": 1, "last": 1, "found": FoundLayout()})
         place = PlaceLayout(config)
         self._key_check = KeyCheck(config=config, shape=PartLayout())
         # Each translation has a row in `asked`, and so a place in `found`.
@@ -168,7 +168,8 @@ class PieceReads(wiring.Component):
                 flags.asked.eq(part.has & is_right & ~part.is_operation),
                 flags.direct.eq(part.direct),
                 flags.refused.eq(part.has & ~is_right),
-                flags.short.eq(part.short),
+                flags.misfits.eq(part.misfits),
+                flags.closes.eq(part.closes),
                 flags.last.eq(part.last),
                 is_operation.eq(part.is_operation),
                 take.eq(part.take),
@@ -236,6 +237,7 @@ class PieceReads(wiring.Component):
             inline.ready.eq(moves & asked.p.direct),
             held.valid.eq(is_here & fates.ready),
             held.p.has.eq(asked.p.asked | asked.p.direct),
+            held.p.closes.eq(asked.p.closes),
             held.p.last.eq(asked.p.last),
             held.p.found.eq(Mux(asked.p.direct, inline.p, found.o.p)),
             fates.valid.eq(is_here & held.ready & asked.p.last),
@@ -243,7 +245,7 @@ class PieceReads(wiring.Component):
         ]
         with m.If(refused):
             m.d.comb += fates.payload.eq(CompletionStatus.LOCAL_PROTECTION)
-        with m.Elif(asked.p.short):
+        with m.Elif(asked.p.misfits):
             m.d.comb += fates.payload.eq(CompletionStatus.LOCAL_LENGTH)
         with m.Else():
             m.d.comb += fates.payload.eq(CompletionStatus.SUCCESS)
@@ -259,6 +261,7 @@ class PieceReads(wiring.Component):
         is_right = Signal()
         reads = Signal()
         passes = Signal()
+        speaks = Signal()  # the packet has no data, or is not sent
         request_free = Signal()
         in_second = Signal()
         is_last_span = Signal()
@@ -270,17 +273,16 @@ class PieceReads(wiring.Component):
             is_right.eq(fates.payload == CompletionStatus.SUCCESS),
             reads.eq(held.valid & fates.valid & is_right & held.p.has),
             passes.eq(held.valid & fates.valid & ~(is_right & held.p.has)),
+            speaks.eq(Mux(is_right, held.p.closes, held.p.last)),
             request_free.eq(requests.ready | ~requests.valid),
             is_last_span.eq(~reads | in_second | ~held.p.found.two),
             span.eq(Mux(in_second, held.p.found.spans[1], held.p.found.spans[0])),
-            spans.valid.eq((reads & request_free) | (passes & held.p.last)),
+            spans.valid.eq((reads & request_free) | (passes & speaks)),
             spans.p.reads.eq(reads),
             spans.p.offset.eq(offset),
-            spans.p.last.eq(held.p.last & is_last_span),
+            spans.p.last.eq(Mux(reads, held.p.closes, held.p.last) & is_last_span),
             spans.p.status.eq(fates.payload),
-            moves.eq(
-                (reads & request_free & spans.ready) | (passes & (spans.ready | ~held.p.last))
-            ),
+            moves.eq((reads & request_free & spans.ready) | (passes & (spans.ready | ~speaks))),
             done.eq(moves & is_last_span),
             held.ready.eq(done),
             fates.ready.eq(done & held.p.last),

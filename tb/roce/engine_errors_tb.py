@@ -29,6 +29,8 @@ _WRONG = {
     "last": (write((KEY, 2 * _MTU), (_NO_KEY, 9)), SendStatus.LOCAL_PROTECTION),
     "middle": (write((KEY, _MTU), (_NO_KEY, 9), (KEY, 400)), SendStatus.LOCAL_PROTECTION),
     "short list": (write((KEY, 700), length=1000), SendStatus.LOCAL_LENGTH),
+    "long piece": (write((KEY, 700), length=699), SendStatus.LOCAL_LENGTH),
+    "long list": (write((KEY, 700), (KEY, 0), (KEY, 1), length=700), SendStatus.LOCAL_LENGTH),
 }
 
 

@@ -248,18 +248,6 @@ def spoiled(entry: bytes) -> bytes:
     return bytes(data)
 
 
-def has_more(entry: bytes) -> bool:
-    """Whether pieces have more bytes than the entry: the hardware uses what it needs of them."""
-    inline, count, length = entry[1] >> 3 & 1, entry[2], int.from_bytes(entry[20:24], "little")
-    try:
-        decode_entry(entry)
-    except BadEntryError as error:
-        if inline or error.status is not SendStatus.LOCAL_LENGTH:
-            return False
-    places = range(40, 40 + 16 * count, 16)
-    return sum(int.from_bytes(entry[n : n + 4], "little") for n in places) > length
-
-
 def walked(data: bytes) -> list[tuple[int, bool, SendStatus | None]]:
     """Give first slot, whether it is signalled, and the status if it is none, of each entry."""
     found = []
@@ -270,7 +258,7 @@ def walked(data: bytes) -> list[tuple[int, bool, SendStatus | None]]:
             decode_entry(here)
             wrong = None
         except BadEntryError as error:
-            wrong = None if has_more(here) else error.status
+            wrong = error.status
         found.append((slot, bool(here[1] & 1), wrong))
         slot += here[3] if 1 <= here[3] <= 5 else 1
     return found

@@ -196,7 +196,7 @@ class World:
         return entry
 
     def packets(self, pair: Pair, request: SendRequest, *, extra: int = 0) -> list[Packet]:
-        """Packets of a work request, with ``extra`` bytes more than it has."""
+        """Packets of a work request, with ``extra`` bytes more than its list, or less."""
         entry = self.entry(pair, request)
         length = request.length + extra
         # What is no operation for Gather is a BAD one.
@@ -315,13 +315,23 @@ class World:
                 spans += region.spans(address + skip + place, part)
         if not is_right:
             return [], CompletionStatus.LOCAL_PROTECTION
-        return (spans, None) if taken == packet.length else ([], CompletionStatus.LOCAL_LENGTH)
+        goes_on = packet.last and self._goes_on(packet)
+        if goes_on or taken != packet.length:
+            return [], CompletionStatus.LOCAL_LENGTH
+        return spans, None
+
+    @staticmethod
+    def _goes_on(packet: Packet) -> bool:
+        """Whether the list has more bytes than the packets up to this one."""
+        assert packet.entry is not None
+        whole = sum(size for _, _, size in packet.entry.request.gather)
+        return whole > packet.offset + packet.length
 
     def _target(self, packet: Packet) -> tuple[tuple[Region, int] | None, CompletionStatus | None]:
         """Where what is brought back goes, or why it does not."""
         assert packet.entry is not None
         if not packet.length:
-            return None, None
+            return None, CompletionStatus.LOCAL_LENGTH if self._goes_on(packet) else None
         is_atomic = packet.kind is SendPacketKind.ATOMIC
         pieces = packet.entry.request.gather[:1]
         for key, address, size in pieces:
@@ -332,7 +342,7 @@ class World:
                 return None, CompletionStatus.LOCAL_PROTECTION
             if is_atomic and (address - region.base + region.offset) % 8:
                 return None, CompletionStatus.LOCAL_PROTECTION
-            if size < packet.length:
+            if size != packet.length:
                 return None, CompletionStatus.LOCAL_LENGTH
             return (region, address), None
         return None, CompletionStatus.LOCAL_LENGTH
