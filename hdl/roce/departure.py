@@ -15,6 +15,7 @@ from .one_row import OneRow
 from .opcode import Service
 from .send_layouts import FrameLayout, ReadPlaceLayout, SendPacketKind, SentKind, SentLayout
 from .span_pack import SpanPack
+from .work_layouts import EPOCH_BITS
 
 __all__ = ["Departure"]
 
@@ -28,7 +29,7 @@ class Departure(wiring.Component):
     """Give on packets in order, as their data come; say which have failed, or were the last.
 
     A packet that is not to be sent, or whose data come with an error, fails; those of its queue
-    pair with its PSN or behind it leave nothing from then on, until a SET_UP. Those before it do.
+    pair that follow in its epoch leave nothing. Who goes back has another one, and tries it again.
 
     Latency from the first beat of data to the frame is 2 cycles, or 1 with narrow beats; to the
     data that of :class:`SpanPack`, one more with narrow beats. Throughput is a beat per cycle,
@@ -87,8 +88,8 @@ class Departure(wiring.Component):
                 "sent": Out(stream.Signature(SentLayout(config))),
             }
         )
-        # From this PSN on a queue pair's packets leave nothing.
-        self._dead_layout = data.StructLayout({"dead": 1, "psn": 24})
+        # In this epoch a queue pair's packets leave nothing.
+        self._dead_layout = data.StructLayout({"dead": 1, "epoch": EPOCH_BITS})
         frame, event = FrameLayout(config), SentLayout(config)
         if config.is_narrow:
             self._frames = OneRow(shape=frame)
@@ -115,9 +116,10 @@ class Departure(wiring.Component):
         packet: Any = Signal(GatherRecordLayout(self.config), reset_less=True)
         valid = Signal()
         is_swallowed = Signal(reset_less=True)
+        revives = Signal(reset_less=True)
         changes = Signal()  # the queue pair's row of those that are dead
         done = Signal()
-        self._look_up(m, packet, valid, is_swallowed, changes, done)
+        self._look_up(m, packet, valid, is_swallowed, revives, changes, done)
 
         span: Any = self.spans.p
         beat: Any = self.beats.p
@@ -204,19 +206,20 @@ class Departure(wiring.Component):
         m.d.comb += [
             fails.eq(Mux(span.reads, error, has_failed)),
             changes.eq(
-                (moves & is_end & error & ~is_swallowed)
-                | (passes & (is_set_up | (has_failed & ~is_swallowed)))
+                (moves & is_end & (error | revives) & ~is_swallowed)
+                | (passes & (is_set_up | ((has_failed | revives) & ~is_swallowed)))
             ),
             self._dead.write_lanes.eq(changes),
             self._dead.write_address.eq(packet.queue_pair),
-            dead.dead.eq(~is_set_up),
-            dead.psn.eq(packet.frame.psn),
+            dead.dead.eq(fails & ~is_set_up),
+            dead.epoch.eq(packet.epoch),
         ]
         event: Any = events.i.p
         m.d.comb += [
             events.i.valid.eq((has_all & speaks & (~leaves | frames.i.ready)) | (moves & tells)),
             event.queue_pair.eq(packet.queue_pair),
             event.psn.eq(packet.frame.psn),
+            event.first.eq(packet.first),
             event.is_local.eq(is_local),
             event.kind.eq(
                 Mux(
@@ -248,8 +251,8 @@ class Departure(wiring.Component):
         self._tell_place(m, packet, passes & leaves & is_operation & packet.is_new, is_atomic)
         return m
 
-    def _look_up(self, m: Module, packet, valid, is_swallowed, changes, done) -> None:
-        """Take packets, with whether their queue pair is dead."""
+    def _look_up(self, m: Module, packet, valid, is_swallowed, revives, changes, done) -> None:
+        """Take packets, with whether their queue pair is dead, or was in another epoch."""
         m.submodules.dead = self._dead = dead = SimpleDualPortRam(
             shape=self._dead_layout,
             depth=self.config.queue_pairs,
@@ -264,8 +267,10 @@ class Departure(wiring.Component):
         age = Signal(range(3))
         moves = Signal()
         is_free = Signal()
+        is_same_epoch = Signal()
         row: Any = dead.read_data
         m.d.comb += [
+            is_same_epoch.eq(ahead.epoch == row.epoch),
             moves.eq(ahead_valid & age[1] & (~valid | done) & ~changes),
             is_free.eq(~ahead_valid | moves),
             self.records.ready.eq(is_free),
@@ -285,11 +290,8 @@ class Departure(wiring.Component):
         with m.If(moves):
             m.d.sync += [
                 packet.eq(ahead),
-                is_swallowed.eq(
-                    row.dead
-                    & ~(ahead.frame.psn - row.psn)[23]
-                    & (ahead.kind != SendPacketKind.SET_UP)
-                ),
+                is_swallowed.eq(row.dead & is_same_epoch & (ahead.kind != SendPacketKind.SET_UP)),
+                revives.eq(row.dead & ~is_same_epoch),
             ]
 
     def _frame(self, m: Module, packet: Any, is_atomic: Value) -> None:

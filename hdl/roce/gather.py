@@ -33,12 +33,11 @@ class Gather(wiring.Component):
     both.
 
     A packet of which a piece may not be used (its key, protection domain, bounds, rights; what the
-    Translator refuses) fails with LOCAL_PROTECTION, one whose list is shorter than it with
-    LOCAL_LENGTH, BAD with its status: nothing of it is read, and no frame leaves.
-    If memory fails, the frame has left; its data end
-    with ``error``, and LOCAL_PROTECTION follows. Packets of that queue pair that
-    have this PSN or one behind it leave nothing, until SET_UP; those before it do, for they are
-    sent again. All are counted.
+    Translator refuses) fails with LOCAL_PROTECTION; one whose list ends before it, or goes on
+    behind its message, with LOCAL_LENGTH; BAD with its status: nothing of it is read, and no frame
+    leaves. If memory fails, the frame has left; its data end with ``error``, and LOCAL_PROTECTION
+    follows. Packets of that queue pair that follow in the same epoch leave nothing. All are
+    counted.
 
     INVALIDATE and BIND are done (:class:`WindowBind`) before anything that comes behind them
     leaves; the event is LOCAL, or FAILED with LOCAL_OPERATION or BIND.

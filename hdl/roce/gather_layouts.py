@@ -32,6 +32,7 @@ _JOB = (
     "pieces",
 )
 _RECORD = ("kind", "queue_pair", "service", "frame", "is_new", "reads", "count", "length", "status")
+_RECORD += ("first", "epoch")
 
 
 class PartLayout(data.StructLayout):
@@ -56,8 +57,10 @@ class PartLayout(data.StructLayout):
     is_window : 1 bit
         The window of a local operation, not a piece: ``key`` is its key, old or new. Of a BIND, the
         region's piece follows; ``rights`` and ``zero_based`` are those of the entry.
-    short : 1 bit
-        With ``last``: the list has ended before the packet.
+    misfits : 1 bit
+        With ``last``: the list has ended before the packet, or goes on behind the message.
+    closes : 1 bit
+        No bytes of the packet behind these, if its list does not misfit.
     last : 1 bit
         Final one of the packet; each has one, if need be without bytes.
     """
@@ -81,7 +84,8 @@ class PartLayout(data.StructLayout):
                 "is_window": 1,
                 "zero_based": 1,
                 "rights": 3,
-                "short": 1,
+                "misfits": 1,
+                "closes": 1,
                 "last": 1,
             }
         )
@@ -165,6 +169,8 @@ class WalkUnitLayout(data.StructLayout):
         The unit; that of the list's last piece.
     walks : 1 bit
         The packet has a list; without it, there is no unit.
+    is_empty : 1 bit
+        It has no bytes.
     direct : 1 bit
         It has inline data.
     is_data, is_operation, is_atomic, is_local, is_bind : 1 bit each
@@ -190,6 +196,7 @@ class WalkUnitLayout(data.StructLayout):
                 "unit": _UNIT_BITS,
                 "end": _UNIT_BITS,
                 "walks": 1,
+                "is_empty": 1,
                 "direct": 1,
                 "is_data": 1,
                 "is_operation": 1,

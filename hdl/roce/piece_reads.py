@@ -44,7 +44,7 @@ class PieceReads(wiring.Component):
 
     Nothing of a packet is read before all of it has been found: if a part is refused, by its key or
     by the Translator, then the packet has no spans and the status LOCAL_PROTECTION; else, if its
-    list was too short, LOCAL_LENGTH.
+    list was too short or too long, LOCAL_LENGTH.
 
     A local operation is done here: a window's key is taken out of the tables, or put in, by the
     Translator, and of a BIND the row is written. What is not right ends with LOCAL_OPERATION, or
@@ -114,13 +114,14 @@ class PieceReads(wiring.Component):
                 "asked": 1,
                 "direct": 1,
                 "refused": 1,
-                "short": 1,
+                "misfits": 1,
+                "closes": 1,
                 "last": 1,
                 "is_local": 1,
                 "is_bind": 1,
             }
         )
-        held = data.StructLayout({"has": 1, "last": 1, "found": FoundLayout()})
+        held = data.StructLayout({"has": 1, "closes": 1, "last": 1, "found": FoundLayout()})
         place = PlaceLayout(config)
         self._key_check = KeyCheck(config=config, shape=PartLayout())
         self._bind = WindowBind(config=config)
@@ -203,7 +204,8 @@ class PieceReads(wiring.Component):
                 ),
                 flags.direct.eq(part.direct),
                 flags.refused.eq(Mux(part.is_local, ~bind.is_right, part.has & ~is_right)),
-                flags.short.eq(part.short),
+                flags.misfits.eq(part.misfits),
+                flags.closes.eq(part.closes),
                 flags.last.eq(part.last),
                 flags.is_local.eq(part.is_local),
                 flags.is_bind.eq(part.is_bind),
@@ -297,6 +299,7 @@ class PieceReads(wiring.Component):
             inline.ready.eq(moves & asked.p.direct),
             held.valid.eq(is_here & fates.ready),
             held.p.has.eq((asked.p.asked & ~asked.p.is_local) | asked.p.direct),
+            held.p.closes.eq(asked.p.closes),
             held.p.last.eq(asked.p.last),
             held.p.found.eq(Mux(asked.p.direct, inline.p, found.o.p)),
             fates.valid.eq(is_here & held.ready & asked.p.last),
@@ -314,7 +317,7 @@ class PieceReads(wiring.Component):
                     ),
                 )
             )
-        with m.Elif(asked.p.short):
+        with m.Elif(asked.p.misfits):
             m.d.comb += fates.payload.eq(CompletionStatus.LOCAL_LENGTH)
         with m.Else():
             m.d.comb += fates.payload.eq(CompletionStatus.SUCCESS)
@@ -334,6 +337,7 @@ class PieceReads(wiring.Component):
         is_right = Signal()
         reads = Signal()
         passes = Signal()
+        speaks = Signal()  # the packet has no data, or is not sent
         request_free = Signal()
         in_second = Signal()
         is_last_span = Signal()
@@ -345,17 +349,16 @@ class PieceReads(wiring.Component):
             is_right.eq(fates.payload == CompletionStatus.SUCCESS),
             reads.eq(held.valid & fates.valid & is_right & held.p.has),
             passes.eq(held.valid & fates.valid & ~(is_right & held.p.has)),
+            speaks.eq(Mux(is_right, held.p.closes, held.p.last)),
             request_free.eq(requests.ready | ~requests.valid),
             is_last_span.eq(~reads | in_second | ~held.p.found.two),
             span.eq(Mux(in_second, held.p.found.spans[1], held.p.found.spans[0])),
-            spans.valid.eq((reads & request_free) | (passes & held.p.last)),
+            spans.valid.eq((reads & request_free) | (passes & speaks)),
             spans.p.reads.eq(reads),
             spans.p.offset.eq(offset),
-            spans.p.last.eq(held.p.last & is_last_span),
+            spans.p.last.eq(Mux(reads, held.p.closes, held.p.last) & is_last_span),
             spans.p.status.eq(fates.payload),
-            moves.eq(
-                (reads & request_free & spans.ready) | (passes & (spans.ready | ~held.p.last))
-            ),
+            moves.eq((reads & request_free & spans.ready) | (passes & (spans.ready | ~speaks))),
             done.eq(moves & is_last_span),
             held.ready.eq(done),
             fates.ready.eq(done & held.p.last),

@@ -38,9 +38,12 @@ class PieceWalk(wiring.Component):
     A packet takes its bytes from where the packet of its queue pair before it ended, if that was of
     the same entry and not behind it, or from the list's beginning. Pieces without bytes, and those
     that lie before, are passed over. Each packet has a part that is ``last``, if need be without
-    bytes: a packet without data, one that the list is too ``short`` for, or whose data are inline.
+    bytes: a packet without data, one whose list ``misfits``, or whose data are inline.
     A READ, ATOMIC or BIND has one piece, whatever ``pieces`` says; of an INVALIDATE, and first of a
     BIND, there is a part for the window.
+
+    A list misfits if it ends before the packet does. Behind the last packet of a message, or a READ
+    or ATOMIC, it must have ended: the walk goes on to its end, or to the first byte too many.
 
     Whatever lengths say, a walk ends with its list; lengths are counted modulo 2**32.
 
@@ -292,6 +295,8 @@ class PieceWalk(wiring.Component):
         is_atomic = Signal()
         is_bind = Signal()
         is_local = Signal()
+        is_empty = Signal()
+        has_list = Signal()
         resumes = Signal()
         ahead = Signal(33)
         m.d.comb += [
@@ -302,6 +307,8 @@ class PieceWalk(wiring.Component):
             is_atomic.eq(job.kind == SendPacketKind.ATOMIC),
             is_bind.eq(job.kind == SendPacketKind.BIND),
             is_local.eq(is_bind | (job.kind == SendPacketKind.INVALIDATE)),
+            is_empty.eq(~job.length.any()),
+            has_list.eq((is_data & ~job.inline) | is_read | is_atomic),
             ahead.eq(job.offset - saved.base),
             # At the beginning nothing is known of the entry yet: the slot may have had another.
             resumes.eq(
@@ -318,10 +325,9 @@ class PieceWalk(wiring.Component):
             start.is_final.eq(job.last),
             start.unit.eq(Mux(is_local, 0, Mux(is_atomic, _HEAD_UNITS + 1, _HEAD_UNITS))),
             start.end.eq(Mux(is_data, job.pieces, job.pieces.any()) + (_HEAD_UNITS - 1)),
-            start.walks.eq(
-                (((is_data & ~job.inline) | is_read | is_atomic) & job.length.any()) | is_local
-            ),
-            start.direct.eq(is_data & job.inline & job.length.any()),
+            start.walks.eq((has_list & (~is_empty | job.pieces.any())) | is_local),
+            start.is_empty.eq(is_empty),
+            start.direct.eq(is_data & job.inline & ~is_empty),
             start.is_data.eq(is_data),
             start.is_operation.eq(is_read | is_atomic),
             start.is_atomic.eq(is_atomic),
@@ -346,6 +352,7 @@ class PieceWalk(wiring.Component):
         skip = Signal(32, reset_less=True)  # of this piece
         left = Signal(32, reset_less=True)  # of the packet
         base = Signal(32, reset_less=True)
+        is_full = Signal(reset_less=True)  # the packet has all of its bytes
         with m.If(step):
             m.d.sync += piece.eq(self.unit)
 
@@ -365,6 +372,7 @@ class PieceWalk(wiring.Component):
         is_window = Signal()
         has = Signal()
         fills = Signal()
+        is_beyond = Signal()  # the piece has more than the packet
         ends = Signal()
         is_used_up = Signal()
         m.d.comb += [
@@ -375,7 +383,8 @@ class PieceWalk(wiring.Component):
             has.eq(is_piece & rest[-1]),
             fills.eq(has & more_less[-1]),
             is_used_up.eq(fills & ~more[-1]),
-            ends.eq(measure.ends_list | fills),
+            is_beyond.eq(has & more[-1]),
+            ends.eq(measure.ends_list | is_beyond | (fills & ~measure.is_final)),
         ]
         part: Any = self._parts.i.p
         m.d.comb += [
@@ -389,23 +398,42 @@ class PieceWalk(wiring.Component):
             part.take.eq(Mux(fills, left, ~rest_less)),
             part.domain.eq(measure.domain),
             part.number.eq(measure.number),
-            part.has.eq(has),
+            part.has.eq(has & ~is_full),
             part.direct.eq(measure.direct),
             part.is_operation.eq(measure.is_operation),
             part.is_atomic.eq(measure.is_atomic),
             part.is_local.eq(measure.is_local),
             part.is_bind.eq(measure.is_bind),
             part.is_window.eq(is_window),
-            part.short.eq(measure.walks & ~fills & ~is_window),
+            part.misfits.eq(
+                measure.walks & ~is_window & (~(fills | is_full) | (is_beyond & measure.is_final))
+            ),
+            # Behind the last byte, a part only tells whether the list misfits.
+            part.closes.eq(
+                Mux(
+                    measure.is_local,
+                    ends,
+                    measure.is_empty | (~is_full & (fills | measure.ends_list)),
+                )
+            ),
             part.last.eq(ends),
             # Unit 3: operand and compare are its low and its high half.
             self._operands.i.payload.eq(piece),
         ]
         with m.If(step):
             with m.If(fetch.first):
-                m.d.sync += [skip.eq(fetch.skip), left.eq(fetch.left), base.eq(fetch.base)]
+                m.d.sync += [
+                    skip.eq(fetch.skip),
+                    left.eq(fetch.left),
+                    base.eq(fetch.base),
+                    is_full.eq(fetch.is_empty),
+                ]
             with m.Elif(is_piece):
-                m.d.sync += [skip.eq(Mux(has, 0, rest)), base.eq(after)]
+                m.d.sync += [
+                    skip.eq(Mux(has, 0, rest)),
+                    base.eq(after),
+                    is_full.eq(is_full | fills),
+                ]
                 with m.If(has):
                     m.d.sync += left.eq(more)
 
@@ -418,7 +446,7 @@ class PieceWalk(wiring.Component):
         ]
         with m.If(~measure.walks | ~measure.is_data):
             m.d.comb += [saved.unit.eq(_HEAD_UNITS), saved.base.eq(0)]
-        return has | ends | is_window, ends
+        return (has & ~is_full) | ends | is_window, ends
 
     def _report(self, m: Module, ends: Value, measure: Any) -> None:
         """Tell that a packet has been walked, and remember where it ended."""

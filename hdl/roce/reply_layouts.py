@@ -62,8 +62,8 @@ class ReplyTaskLayout(data.StructLayout):
     queue_pair : config.bits("queue_pairs") bits
     reply : ReplyLayout()
         REPLY; of SENT and FAILED its ``psn``.
-    is_local : 1 bit
-        FAILED.
+    first, is_local : 24 bits, 1 bit
+        FAILED: as in ``SentLayout``.
     status : CompletionStatus
         FAILED, FAIL.
     """
@@ -74,6 +74,7 @@ class ReplyTaskLayout(data.StructLayout):
                 "kind": ReplyTaskKind,
                 "queue_pair": config.bits("queue_pairs"),
                 "reply": ReplyLayout(),
+                "first": 24,
                 "is_local": 1,
                 "status": CompletionStatus,
             }
@@ -128,7 +129,8 @@ class ReplyRowLayout(data.StructLayout):
     recovers : 1 bit
         Went back for a NAK or a missing response, without progress so far.
     ends, end_psn, end_status : 1, 24 bits, CompletionStatus
-        When ``oldest`` is ``end_psn``, the work request there ends with ``end_status``.
+        When ``oldest`` reaches ``end_psn``, the work request that begins there ends with
+        ``end_status``; unless the queue pair goes back before, and so tries it again.
     """
 
     def __init__(self, config: RoceConfig):

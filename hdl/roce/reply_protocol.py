@@ -320,6 +320,7 @@ class ReplyProtocol(wiring.Component):
             reply.reply.eq(self.replies.p),
             sent.queue_pair.eq(self.sent.p.queue_pair),
             sent.reply.psn.eq(self.sent.p.psn),
+            sent.first.eq(self.sent.p.first),
             sent.is_local.eq(self.sent.p.is_local),
             sent.status.eq(self.sent.p.status),
             time.kind.eq(

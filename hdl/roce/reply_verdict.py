@@ -141,6 +141,7 @@ class ReplyVerdict(wiring.Component):
             & (reply.source == context.peer),
             "ahead": (reply.psn - row.oldest)[:24],
             "under_way": (i.highest - row.oldest)[:24],
+            "to_first": (task.first - row.oldest)[:24],
             "past_end": (reply.psn - row.end_psn)[:24],
             "next_psn": (reply.psn + 1)[:24],
             "has_read": places[:counter] != 0,
@@ -174,6 +175,7 @@ class ReplyVerdict(wiring.Component):
             "read_past_end": (place.psn - f["row"].end_psn)[:24],
             "is_oldest": f["ahead"] == 0,
             "is_past": f["ahead"][-1],
+            "reaches_first": (f["to_first"] == 0) | f["to_first"][-1],
             "is_sent": f["ahead"] < f["under_way"],
             "is_again": f["ahead"].all(),
             "is_idle": f["under_way"] == 0,
@@ -240,7 +242,7 @@ class ReplyVerdict(wiring.Component):
         repeats = f["is_mine"] & f["is_again"] & (reply.kind == ReplyKind.ACKNOWLEDGE)
         names = ("task", "row", "is_alive", "is_rc", "is_idle", "is_nak", "is_rnr", "next_psn")
         names += ("full_retries", "full_rnr_retries", "all_places", "read_psn", "place", "offset")
-        names += ("is_oldest", "is_past", "has_no_retry", "may_not_retry", "allowed")
+        names += ("is_past", "reaches_first", "has_no_retry", "may_not_retry", "allowed")
         names += ("has_no_rnr_retry", "may_not_rnr_retry")
         return {
             **{name: f[name] for name in names},
@@ -278,8 +280,10 @@ class ReplyVerdict(wiring.Component):
         is_local = is_a[ReplyTaskKind.LOCAL] & alive
         local_fails = is_a[ReplyTaskKind.FAILED] & alive
         is_failed = is_a[ReplyTaskKind.FAIL] & alive
-        to_end = local_fails & ~task.is_local
-        at_once = (local_fails & (task.is_local | f["is_oldest"] | f["is_past"])) | is_failed
+        # What has been acknowledged cannot fail: it was sent twice. What is behind it can.
+        is_vain = local_fails & f["is_past"] & ~task.is_local
+        to_end = local_fails & ~is_vain
+        at_once = (to_end & f["reaches_first"]) | is_failed
         end_comes = row.ends & f["end_comes"]
 
         fails = Signal()
@@ -300,7 +304,7 @@ class ReplyVerdict(wiring.Component):
                     m.d.comb += new_status.eq(refusal)
         with m.Elif(at_once):
             m.d.comb += new_status.eq(status)
-        goes_back = (again & ~no_retry) | begins_wait
+        goes_back = (again & ~no_retry) | begins_wait | is_vain
         is_set_up = is_a[ReplyTaskKind.SET_UP]
         names = ("task", "row", "to_next", "to_psn", "to_read", "progress", "next_psn", "read_psn")
         names += ("full_retries", "full_rnr_retries", "all_places", "place", "offset", "stores")
@@ -359,10 +363,12 @@ class ReplyVerdict(wiring.Component):
         ]
         with m.If(f["fails"]):
             m.d.comb += after.status.eq(f["status"])
-        with m.If(f["to_end"]):
+        with m.If(f["goes_back"]):
+            m.d.comb += after.ends.eq(0)
+        with m.Elif(f["to_end"]):
             m.d.comb += [
                 after.ends.eq(1),
-                after.end_psn.eq(task.reply.psn),
+                after.end_psn.eq(task.first),
                 after.end_status.eq(task.status),
             ]
         with m.If(task.kind == ReplyTaskKind.SET_UP):

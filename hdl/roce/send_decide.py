@@ -132,8 +132,9 @@ class SendDecide(wiring.Component):
         holds = Signal()  # before the entry begins
         waits = Signal()  # before its next packet
         end_distance = Signal(25)
-        number_or_one = Mux(state.number.any(), state.number, 1)
         is_limited = found.lacks_credit
+        # Without credit a message may have its first packet, then one for each acknowledged.
+        is_alone = (found.under_way >= state.number) & (state.number.any() | found.under_way.any())
         m.d.comb += [
             end_distance.eq(found.under_way + work.last_number),
             holds.eq(
@@ -147,11 +148,7 @@ class SendDecide(wiring.Component):
                 | found.is_full
             ),
             waits.eq(
-                found.is_rc
-                & (
-                    (found.under_way >= self.context.window)
-                    | (is_limited & (found.under_way >= number_or_one))
-                )
+                found.is_rc & ((found.under_way >= self.context.window) | (is_limited & is_alone))
             ),
             o.asks.eq(is_limited | (found.under_way + 1 == self.context.window)),
             o.last.eq(work.has_response | (state.number == work.last_number)),

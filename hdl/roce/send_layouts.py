@@ -190,6 +190,8 @@ class SendPacketLayout(data.StructLayout):
         READ, ATOMIC: row of its place.
     count : 24 bits
         READ: PSNs of the whole READ.
+    first : 24 bits
+        PSN at which its entry begins.
     domain, number : 16, 24 bits
         Protection domain of the queue pair, and its number.
     epoch : 4 bits
@@ -219,6 +221,7 @@ class SendPacketLayout(data.StructLayout):
                 "is_new": 1,
                 "reads": config.bits("resources"),
                 "count": 24,
+                "first": 24,
                 "domain": 16,
                 "number": 24,
                 "epoch": EPOCH_BITS,
@@ -306,7 +309,16 @@ class SentKind(enum.IntEnum, shape=2):
 class SentLayout(data.StructLayout):
     """An event of the gatherer, in order of what it was given.
 
-    ``status`` is that of FAILED; ``psn`` that of the packet.
+    Fields
+    ------
+    kind : SentKind
+    queue_pair : config.bits("queue_pairs") bits
+    psn, first : 24 bits each
+        Of the packet, and that at which its entry begins.
+    is_local : 1 bit
+        FAILED: it was no packet, or can be none any more.
+    status : CompletionStatus
+        FAILED.
     """
 
     def __init__(self, config: RoceConfig):
@@ -315,6 +327,7 @@ class SentLayout(data.StructLayout):
                 "kind": SentKind,
                 "queue_pair": config.bits("queue_pairs"),
                 "psn": 24,
+                "first": 24,
                 "is_local": 1,
                 "status": CompletionStatus,
             }

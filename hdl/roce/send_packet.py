@@ -149,6 +149,7 @@ class SendPacketMaker(wiring.Component):
             packet.is_new.eq(now.begins),
             packet.reads.eq(now.state.cursor.reads),
             packet.count.eq(work.last_number + 1),
+            packet.first.eq(now.state.cursor.psn),
             packet.domain.eq(now.context.domain),
             packet.number.eq(now.context.number),
             # Of a set-up, the state is that of before.

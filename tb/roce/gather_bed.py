@@ -247,6 +247,7 @@ class Bed:
             "is_new": packet.is_new,
             "reads": packet.reads,
             "count": packet.count,
+            "first": packet.begin,
             "domain": packet.domain,
             "number": pair.number,
             "slot": packet.slot,

@@ -74,7 +74,7 @@ def interleave(queues: list[list[Packet]]) -> Iterator[Packet]:
 def random_packets(
     world: World, count: int, *, bad: float, pairs: list[Pair] | None = None
 ) -> list[Packet]:
-    """Packets of ``count`` requests of each queue pair; some requests are no such, or too long."""
+    """Packets of ``count`` requests of each queue pair; some are no such, or of wrong length."""
     queues = []
     for pair in world.pairs.values() if pairs is None else pairs:
         queue: list[Packet] = []
@@ -84,10 +84,10 @@ def random_packets(
                 queue += world.packets(pair, SendRequest(0, SendKind.BIND))
             else:
                 request = random_request(world, bad=bad)
-                is_short = random.random() < bad / 4 and request.kind not in _ATOMICS
-                is_short = is_short and request.inline is None
-                extra = random.choice([1, 300, 3000]) if is_short else 0
-                queue += world.packets(pair, request, extra=extra)
+                is_wrong = random.random() < bad / 4 and request.kind not in _ATOMICS
+                is_wrong = is_wrong and request.inline is None
+                extra = random.choice([1, 300, 3000, -1, -300]) if is_wrong else 0
+                queue += world.packets(pair, request, extra=max(extra, -request.length))
         queues.append(queue)
     return list(interleave(queues))
 
@@ -115,8 +115,8 @@ async def any_packets_become_what_they_should(dut, pause, stall, longest, first)
 
 
 @cocotb.test(timeout_time=400, timeout_unit="us")
-async def who_fails_is_silent_until_it_is_set_up(dut):
-    """Packets at the PSN that failed, or behind, leave nothing; those before it do, again."""
+async def who_fails_is_silent_until_it_goes_back(dut):
+    """Packets behind the one that failed leave nothing; then it fails again, or leaves."""
     world = World(CONFIG)
     world.populate()
     bed = await begin(dut, world, latency=(0, 30))
@@ -140,8 +140,11 @@ async def who_fails_is_silent_until_it_is_set_up(dut):
             # From the middle of the first one on, as if it had to be sent again.
             begin_at = random.randrange(len(packets))
             await bed.go_back(packets[begin_at])
-            again = [*packets[begin_at:], *failing]
-            await bed.exchange(replace(packet, epoch=packet.epoch + 1) for packet in again)
+            again = [*packets[begin_at:], *failing, *behind]
+            poisoned, heals = world.poisoned, random.random() < 0.5
+            world.poisoned = set() if heals else poisoned
+            await bed.exchange(replace(packet, epoch=1) for packet in again)
+            world.poisoned = poisoned
 
 
 @cocotb.test(timeout_time=400, timeout_unit="us")
@@ -163,6 +166,46 @@ async def who_goes_back_finds_its_place_in_the_list(dut):
             await bed.exchange(replace(p, epoch=epoch % 16) for p in packets[first:end])
         await bed.go_back(packets[0])
         await bed.exchange(packets)
+
+
+@cocotb.test(timeout_time=400, timeout_unit="us")
+@cocotb.parametrize(length=[0, 1, 100, 512, 700])
+async def a_list_ends_with_its_message(dut, length):
+    """Behind the last byte there may be pieces without bytes; a byte more, anywhere, is wrong."""
+    world = World(CONFIG)
+    world.populate()
+    bed = await begin(dut, world)
+    empty = world.piece(0)
+    for more in (0, 1, 255, 3000):
+        for before, behind in ((0, 0), (1, 0), (2, 3), (0, 13)):
+            await bed.exchange(set_up(world, 2, mtu=256))
+            head = [world.piece(length)] if length else []
+            requests = [[*head, *[empty] * before, world.piece(more), *[empty] * behind]]
+            requests += [[world.piece(length + more), *[empty] * (before + behind)]]
+            packets = []
+            for pair, gather in zip(world.pairs.values(), requests, strict=True):
+                request = SendRequest(0, SendKind.WRITE, gather=tuple(gather))
+                packets.append(world.packets(pair, request, extra=-more))
+            await bed.exchange(interleave(packets))
+
+
+@cocotb.test(timeout_time=400, timeout_unit="us")
+async def a_response_has_a_place_of_its_length(dut):
+    """Refuse a READ or an atomic operation whose piece is longer, or shorter, than its data."""
+    world = World(CONFIG)
+    region = world.add_region(0, 6)
+    bed = await begin(dut, world)
+    for length in (0, 1, 7, 8, 9, 300):
+        for extra in (0, 1, -1, 300, -300):
+            if length + extra < 0:
+                continue
+            await bed.exchange(set_up(world, 2, mtu=256))
+            place = region.base - region.offset + 4096
+            gather = ((region.key, place, length),)
+            read = SendRequest(0, SendKind.READ, gather=gather)
+            packets = world.packets(world.pairs[0], read, extra=extra)
+            atomic = SendRequest(0, SendKind.FETCH_ADD, gather=gather)
+            await bed.exchange([*packets, *world.packets(world.pairs[1], atomic)])
 
 
 @cocotb.test(timeout_time=400, timeout_unit="us")

@@ -68,6 +68,7 @@ class WindowWorld(World):
             pair,
             _KINDS[request.kind],
             pair.psn,
+            begin=pair.psn,
             service=pair.service,
             entry=entry,
             slot=entry.slot,
@@ -98,8 +99,8 @@ class WindowWorld(World):
             self.owners[index] = pair.number if request.window else None
         kind = SentKind.LOCAL if is_done else SentKind.FAILED
         if not is_done:
-            pair.dead = packet.psn
-        return Expected(event=(kind.value, pair.index, packet.psn, 1, status.value))
+            pair.dead = packet.epoch
+        return Expected(event=(kind.value, pair.index, packet.psn, packet.begin, 1, status.value))
 
     def _row(self, window: WindowBinding) -> dict[str, Any]:
         """Key row of what is bound now: its first page's row is that of the byte it begins at."""

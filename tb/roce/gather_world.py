@@ -53,6 +53,7 @@ class Pair:
     epoch: int = 0
     domain: int = DOMAIN
     count: int = 0
+    #: Epoch in which nothing of it leaves any more.
     dead: int | None = None
 
     @property
@@ -68,6 +69,7 @@ class Packet:
     pair: Pair
     kind: SendPacketKind
     psn: int
+    begin: int = 0  # PSN at which its entry begins
     service: Service = Service.RC
     entry: Entry | None = None
     slot: int = 0
@@ -94,7 +96,7 @@ class Expected:
     payload: bytes | None = None
     is_damaged: bool = False
     spans: list[Span] = field(default_factory=list)
-    # kind, queue pair, psn, is_local, status
+    # kind, queue pair, psn, PSN at which its entry begins, is_local, status
     event: tuple[int, ...] | None = None
     # queue pair, row, is_atomic, psn, count, length; region and address, if it has bytes
     place: tuple[int, ...] | None = None
@@ -199,7 +201,7 @@ class World:
         return entry
 
     def packets(self, pair: Pair, request: SendRequest, *, extra: int = 0) -> list[Packet]:
-        """Packets of a work request, with ``extra`` bytes more than it has."""
+        """Packets of a work request, with ``extra`` bytes more than its list, or less."""
         entry = self.entry(pair, request)
         length = request.length + extra
         # What is no operation for Gather is a BAD one.
@@ -208,6 +210,7 @@ class World:
             pair,
             kind,
             pair.psn,
+            begin=pair.psn,
             service=pair.service,
             entry=entry,
             slot=entry.slot,
@@ -224,7 +227,8 @@ class World:
             ),
         )
         if kind is SendPacketKind.BAD:
-            return [replace(packet, status=random.choice([6, 1, 8]), length=0)]
+            begin = (pair.psn - random.choice([0, 0, 3])) % (1 << 24)
+            return [replace(packet, begin=begin, status=random.choice([6, 1, 8]), length=0)]
         count = max(1, -(-length // pair.mtu))
         first = pair.psn
         pair.psn = (pair.psn + count) % (1 << 24)
@@ -314,13 +318,23 @@ class World:
                 spans += region.spans(address + skip + place, part)
         if not is_right:
             return [], CompletionStatus.LOCAL_PROTECTION
-        return (spans, None) if taken == packet.length else ([], CompletionStatus.LOCAL_LENGTH)
+        goes_on = packet.last and self._goes_on(packet)
+        if goes_on or taken != packet.length:
+            return [], CompletionStatus.LOCAL_LENGTH
+        return spans, None
+
+    @staticmethod
+    def _goes_on(packet: Packet) -> bool:
+        """Whether the list has more bytes than the packets up to this one."""
+        assert packet.entry is not None
+        whole = sum(size for _, _, size in packet.entry.request.gather)
+        return whole > packet.offset + packet.length
 
     def _target(self, packet: Packet) -> tuple[tuple[Region, int] | None, CompletionStatus | None]:
         """Where what is brought back goes, or why it does not."""
         assert packet.entry is not None
         if not packet.length:
-            return None, None
+            return None, CompletionStatus.LOCAL_LENGTH if self._goes_on(packet) else None
         is_atomic = packet.kind is SendPacketKind.ATOMIC
         pieces = packet.entry.request.gather[:1]
         for key, address, size in pieces:
@@ -331,7 +345,7 @@ class World:
                 return None, CompletionStatus.LOCAL_PROTECTION
             if is_atomic and (address - region.base + region.offset) % 8:
                 return None, CompletionStatus.LOCAL_PROTECTION
-            if size < packet.length:
+            if size != packet.length:
                 return None, CompletionStatus.LOCAL_LENGTH
             return (region, address), None
         return None, CompletionStatus.LOCAL_LENGTH
@@ -346,9 +360,12 @@ class World:
         result = Expected()
         if packet.kind is SendPacketKind.SET_UP:
             pair.dead = None
-            result.event = (SentKind.SET_UP.value, pair.index, packet.psn, 0, 0)
+            result.event = (SentKind.SET_UP.value, pair.index, packet.psn, packet.begin, 0, 0)
             return result
-        is_dead = pair.dead is not None and (packet.psn - pair.dead) % (1 << 24) < 1 << 23
+        is_dead = pair.dead == packet.epoch
+        if not is_dead:
+            pair.dead = None
+        about = (pair.index, packet.psn, packet.begin)
         status: CompletionStatus | None = None
         is_local = False
         if packet.kind is SendPacketKind.DATA:
@@ -361,9 +378,8 @@ class World:
         if is_dead:
             return Expected(spans=result.spans)
         if status is not None:
-            pair.dead = packet.psn
-            fields = (pair.index, packet.psn, int(is_local), status.value)
-            return Expected(event=(SentKind.FAILED.value, *fields))
+            pair.dead = packet.epoch
+            return Expected(event=(SentKind.FAILED.value, *about, int(is_local), status.value))
         words = list(packet.words)
         is_atomic = packet.kind is SendPacketKind.ATOMIC
         if is_atomic:
@@ -381,9 +397,9 @@ class World:
             numbers = (packet.reads, int(is_atomic), packet.psn, packet.count, packet.length)
             result.place = (pair.index, *numbers)
         if result.is_damaged:
-            pair.dead = packet.psn
+            pair.dead = packet.epoch
             status = CompletionStatus.LOCAL_PROTECTION
-            result.event = (SentKind.FAILED.value, pair.index, packet.psn, 0, status.value)
+            result.event = (SentKind.FAILED.value, *about, 0, status.value)
         elif is_data and packet.service is not Service.RC:
-            result.event = (SentKind.SENT.value, pair.index, packet.psn, 0, 0)
+            result.event = (SentKind.SENT.value, *about, 0, 0)
         return result

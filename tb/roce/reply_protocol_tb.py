@@ -149,7 +149,8 @@ class Bed:
             return qp.sent(sent["psn"]), qp
         if sent["kind"] == SentKind.LOCAL.value:
             return qp.local(), qp
-        return qp.fails_at(sent["psn"], sent["status"], is_local=sent["is_local"]), qp
+        numbers = (sent["psn"], sent["first"], sent["status"])
+        return qp.fails_at(*numbers, is_local=sent["is_local"]), qp
 
     def _want_action(self, reply: dict[str, int], qp: Reference) -> None:
         fields: dict[str, Any] = {"queue_pair": qp.index, "kind": ActionKind.DROP.value}
@@ -259,9 +260,10 @@ def _tasks(bed: Bed, count: int) -> None:
             # A sender of a reliable connection says so never; but nothing must come of it.
             bed.ask("sent", kind=kind, queue_pair=qp.index, psn=qp.oldest % PSNS)
             qp.sent(qp.oldest % PSNS)
-        elif draw < 0.91:
+        elif draw < 0.92:
             psn = random.randint(qp.oldest - 1, max(qp.oldest, min(qp.highest, qp.oldest + 6)))
-            fields = {"psn": psn % PSNS, "is_local": random.random() < 0.2}
+            first = psn - random.choice([0, 0, 1, 2, 5])
+            fields = {"psn": psn % PSNS, "first": first % PSNS, "is_local": random.random() < 0.2}
             kind = SentKind.FAILED.value
             bed.ask("sent", kind=kind, queue_pair=qp.index, status=random.choice([6, 7]), **fields)
 

@@ -105,7 +105,7 @@ class Reference:
         if not self.is_alive or self.is_rc:
             return False
         self._move(self.oldest + (psn + 1 - self.oldest) % PSNS)
-        self._ends()
+        self._ends(self.end)
         return True
 
     def local(self) -> bool:
@@ -113,20 +113,28 @@ class Reference:
         self.locals += self.is_alive
         return self.is_alive
 
-    def fails_at(self, psn: int, status: int, *, is_local: bool) -> bool:
-        """Our side refuses a packet."""
+    def fails_at(self, psn: int, first: int, status: int, *, is_local: bool) -> bool:
+        """Our side refuses a packet of the work request that begins at ``first``."""
         if not self.is_alive:
             return False
-        if is_local:
-            return self.fail(status, by_itself=True)
-        ahead = (psn - self.oldest) % PSNS
-        self.end = (self.oldest + ahead - (PSNS if ahead >= PSNS // 2 else 0), status)
-        return self._ends()
+        if self._near(psn) < self.oldest and not is_local:
+            # It has been there before; but what is behind it has not left.
+            self._back()
+            return True
+        self.end = (self._near(first), status)
+        return self._ends(self.end)
 
-    def _ends(self) -> bool:
-        if self.end is None or self.oldest < self.end[0]:
+    def _near(self, psn: int) -> int:
+        return self.oldest + (psn - self.oldest + PSNS // 2) % PSNS - PSNS // 2
+
+    def _back(self) -> None:
+        self.back += 1
+        self.end = None
+
+    def _ends(self, end: tuple[int, int] | None) -> bool:
+        if end is None or self.oldest < end[0]:
             return False
-        return self.fail(self.end[1], by_itself=True)
+        return self.fail(end[1], by_itself=True)
 
     def timeout(self) -> bool:
         """Time ran out."""
@@ -146,7 +154,7 @@ class Reference:
         if not self.retries:
             return self.fail(RETRY, by_itself=True)
         self.retries -= 1
-        self.back += 1
+        self._back()
         return True
 
     def _go_back(self) -> bool:
@@ -186,6 +194,12 @@ class Reference:
 
     def reply(self, reply: dict[str, int]) -> bool:
         """Take a reply."""
+        # What ends by both ends with what the peer says, for it would be known first.
+        end = self.end
+        did = self._reply(reply)
+        return self._ends(end) or did
+
+    def _reply(self, reply: dict[str, int]) -> bool:
         if not self._is_mine(reply):
             return False
         psn = self.oldest + (reply["psn"] - self.oldest) % PSNS
@@ -208,13 +222,12 @@ class Reference:
         if missing is not None and last >= missing:
             moved = self._move(missing)
             went = self._go_back()
-            return self._ends() or moved or went or gains
+            return moved or went or gains
         if kind != ACKNOWLEDGE:
             return self._store(reply, psn)
         moved = self._move(last + 1)
-        # What ends by both ends with what the peer says, for it would be known first.
         did = self._refused(syndrome, psn) if is_nak else False
-        return self._ends() or moved or did or gains
+        return moved or did or gains
 
     def _refused(self, syndrome: int, psn: int) -> bool:
         if syndrome < 0x40:
@@ -225,7 +238,7 @@ class Reference:
             if self.context["rnr_retries"] < 7:
                 self.rnr_retries -= 1
             self.waits, self.recovers = True, False
-            self.back += 1
+            self._back()
             self.rnr_code = syndrome & 31
             return True
         if syndrome == 0x60:
@@ -257,5 +270,4 @@ class Reference:
         self._move(psn + 1)
         if self.oldest == read.first + read.count:
             self.responded += 1
-        self._ends()
         return True

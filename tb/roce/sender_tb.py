@@ -111,6 +111,11 @@ def compare(packet: dict, model, mtu: int) -> None:
     assert frame["solicited"] == model.bth["solicited_event"]
     assert frame["migrated"] == 1, packet
     assert frame["payload_bytes"] == len(model.payload)
+    number = (model.psn - packet["first"]) % _PSNS
+    if packet["kind"] == SendPacketKind.DATA:
+        assert packet["offset"] == number * mtu, "its entry begins there"
+    else:
+        assert number < _PSNS // 2
 
 
 async def drive(bed: Bed, pair: OwnQueuePair, requests, model, *, losses: float, mtu: int) -> None:

@@ -14,6 +14,7 @@ from tb.roce.sizes import talking
 from tb.simulate import build, run
 
 _ALL = ("engine_tb", "engine_captures_tb", "engine_losses_tb", "engine_hostile_tb")
+_ALL += ("engine_errors_tb",)
 
 
 def engine(data_bytes, run_dir, *testbenches, seed=1, **env):
