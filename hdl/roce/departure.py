@@ -272,7 +272,9 @@ class Departure(wiring.Component):
         m.d.comb += [
             is_same_epoch.eq(ahead.epoch == row.epoch),
             moves.eq(ahead_valid & age[1] & (~valid | done) & ~changes),
-            is_free.eq(~ahead_valid | moves),
+            # With narrow beats the one behind comes a cycle later: what waits here is far enough
+            # ahead of the data.
+            is_free.eq(~ahead_valid | (C(0) if self.config.is_narrow else moves)),
             self.records.ready.eq(is_free),
             dead.read_en.eq(1),
             dead.read_address.eq(Mux(is_free, self.records.p.queue_pair, ahead.queue_pair)),
