@@ -16,7 +16,7 @@ def test_gather(data_bytes, run_dir):
     simulate(
         TranslatedGather(config=config),
         name="gather",
-        testbench="tb.roce.gather_tb",
+        testbench="tb.roce.gather_tb,tb.roce.gather_fill_tb",
         run_dir=run_dir,
         env={"CONFIG": json.dumps(asdict(config))},
     )
