@@ -76,9 +76,11 @@ class Bench:
     component : callable
         Makes the block under test.
     testbench : str
-        cocotb module.
+        cocotb module, or several, separated by commas.
     env : dict
         Its environment, beside ``BLOCK``, ``PROFILE`` and ``BENCH_ROWS``.
+    is_long : bool
+        It takes many minutes: only ``make test-long`` and ``headrace bench`` run it.
     """
 
     block: str
@@ -86,6 +88,7 @@ class Bench:
     component: Callable[[], wiring.Component]
     testbench: str
     env: dict[str, object] = field(default_factory=dict)
+    is_long: bool = False
 
 
 def benches() -> Iterator[Bench]:

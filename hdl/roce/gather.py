@@ -12,9 +12,17 @@ from .config import RoceConfig
 from .departure import Departure
 from .gather_layouts import GatherRecordLayout
 from .key_check import KeyLayout
+from .layouts import PAYLOAD_BITS
 from .piece_reads import PieceReads
 from .piece_walk import PieceWalk
-from .send_layouts import FrameLayout, GatheredLayout, ReadPlaceLayout, SendPacketLayout, SentLayout
+from .send_layouts import (
+    FrameLayout,
+    GatheredLayout,
+    ReadPlaceLayout,
+    SendPacketKind,
+    SendPacketLayout,
+    SentLayout,
+)
 from .translate_signature import TranslateSignature
 from .window_bind import KeyRowLayout
 from .work_layouts import PieceLayout, SendContextLayout
@@ -24,6 +32,13 @@ __all__ = ["Gather"]
 #: Packets that are here: as many as spans that are read, and those that are looked for.
 _PACKETS = 96
 _NARROW_PACKETS = 16
+#: Beats of data that are here, or asked for, before it says that it is full: more than a memory
+#: that answers in 1 us holds of what the card's port takes. All of them are sent before anything
+#: that is sent again.
+_BEATS_PER_BYTE = 5
+_LEAST_BEATS = 128
+#: Bytes are counted in units; what is less does not count.
+_UNIT_SHIFT = 6
 
 
 class Gather(wiring.Component):
@@ -90,6 +105,8 @@ class Gather(wiring.Component):
     data : Out(PacketSignature(data_bytes))
         For each frame with payload a packet of as many bytes, registered. With ``error`` it is not
         to be sent.
+    is_full : Out(1)
+        There is so much that more would only wait. Registered; what comes is taken nevertheless.
     gathered : Out(GatheredLayout(config))
         Strobe, registered: nothing of this packet on chip is needed any more.
     places : Out(ReadPlaceLayout(config))
@@ -110,6 +127,7 @@ class Gather(wiring.Component):
     reads: Any
     frames: stream.Interface
     data: stream.Interface
+    is_full: Signal
     gathered: Any
     places: Any
     sent: stream.Interface
@@ -140,6 +158,7 @@ class Gather(wiring.Component):
                 "reads": Out(MemoryReadSignature(config.data_bytes)),
                 "frames": Out(stream.Signature(FrameLayout(config))),
                 "data": Out(PacketSignature(config.data_bytes)),
+                "is_full": Out(1),
                 "gathered": Out(GatheredLayout(config)),
                 "places": Out(ReadPlaceLayout(config)),
                 "sent": Out(stream.Signature(SentLayout(config))),
@@ -171,6 +190,7 @@ class Gather(wiring.Component):
             self.places.eq(departure.read_places),
             self.reads.response.ready.eq(1),
         ]
+        self._count(m, records)
         wiring.connect(m, walk.parts, reads.parts)
         wiring.connect(m, walk.inline, reads.inline)
         wiring.connect(m, walk.operands, departure.operands)
@@ -186,3 +206,17 @@ class Gather(wiring.Component):
         wiring.connect(m, departure.data, wiring.flipped(self.data))
         wiring.connect(m, departure.sent, wiring.flipped(self.sent))
         return m
+
+    def _count(self, m: Module, records: Queue) -> None:
+        """Say whether there is enough."""
+        data_bytes = self.config.data_bytes
+        beats = max(_LEAST_BEATS, _BEATS_PER_BYTE * data_bytes)
+        most = beats * data_bytes >> _UNIT_SHIFT
+        whole_packet = 1 << PAYLOAD_BITS - 1 >> _UNIT_SHIFT
+        held = Signal(range(most + records.capacity * whole_packet))
+        moved = [Signal(range(whole_packet + 1), name=name) for name in ("came", "went")]
+        for units, side in zip(moved, (records.i, records.o), strict=True):
+            counts = side.valid & side.ready & (side.p.kind == SendPacketKind.DATA)
+            m.d.sync += units.eq(Mux(counts, side.p.length[_UNIT_SHIFT:PAYLOAD_BITS], 0))
+        came, went = moved
+        m.d.sync += [held.eq(held + came - went), self.is_full.eq(held >= most)]

@@ -163,6 +163,7 @@ class Requester(wiring.Component):
             sender.now.eq(now),
             sender.done.eq(retire.done),
             sender.gathered.eq(gather.gathered),
+            sender.is_full.eq(gather.is_full),
             sender.replies.eq(protocol.state),
             sender.retired.eq(retire.retired),
             gather.unit.eq(sender.unit),

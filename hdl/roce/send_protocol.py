@@ -87,6 +87,8 @@ class SendProtocol(wiring.Component):
     fetches : Out(stream.Signature(FetchLayout(config)))
     fetched, gathered, replies, retired :
         In: strobes of WorkFetch, Gather, ReplyProtocol and Retire.
+    is_full : In(1)
+        No turn begins.
     sent : Out(SendStateStrobe(config))
         Strobe, registered.
     outstanding : Out(OutstandingWriteLayout(config))
@@ -114,6 +116,7 @@ class SendProtocol(wiring.Component):
     gathered: Any
     replies: Any
     retired: Any
+    is_full: Signal
     sent: Any
     outstanding: Any
     flushed: stream.Interface
@@ -143,6 +146,7 @@ class SendProtocol(wiring.Component):
                 "gathered": In(GatheredLayout(config)),
                 "replies": In(ReplyStateLayout(config)),
                 "retired": In(RetiredLayout(config)),
+                "is_full": In(1),
                 "sent": Out(SendStateStrobe(config)),
                 "outstanding": Out(OutstandingWriteLayout(config)),
                 "flushed": Out(stream.Signature(queue_pair)),
@@ -199,6 +203,7 @@ class SendProtocol(wiring.Component):
             self._has_room(m, "packet", packets, _PACKETS)
             & self._has_room(m, "fetch", fetches, _FETCHES)
             & self._has_room(m, "flush", flushes, _FETCHES)
+            & ~self.is_full
         )
         m.d.comb += [
             wants_set_up.eq(self.contexts.valid & ~setting_up),

@@ -58,6 +58,7 @@ class Sender(wiring.Component):
     gathered: Any
     replies: Any
     retired: Any
+    is_full: Signal
     sent: Any
     outstanding: Any
     flushed: stream.Interface
@@ -85,6 +86,7 @@ class Sender(wiring.Component):
                 "gathered": In(GatheredLayout(config)),
                 "replies": In(ReplyStateLayout(config)),
                 "retired": In(RetiredLayout(config)),
+                "is_full": In(1),
                 "sent": Out(SendStateStrobe(config)),
                 "outstanding": Out(OutstandingWriteLayout(config)),
                 "flushed": Out(stream.Signature(queue_pair)),
@@ -132,6 +134,7 @@ class Sender(wiring.Component):
             protocol.gathered.eq(self.gathered),
             protocol.replies.eq(self.replies),
             protocol.retired.eq(self.retired),
+            protocol.is_full.eq(self.is_full),
             protocol.fetched.eq(fetch.fetched),
             self.sent.eq(protocol.sent),
             self.outstanding.eq(protocol.outstanding),

@@ -23,7 +23,7 @@ from .card_words import Line, Progress
 __all__ = ["VerilatedCard"]
 
 #: Of the simulator, as tests of the engine have it.
-_NAME = "roce_engine"
+_NAME = "engine"
 #: Cycles of a turn, at most, and of a tick, at least.
 _TURN_CYCLES = 256
 _TICK_CYCLES = 16
@@ -31,7 +31,6 @@ _TICK_CYCLES = 16
 _TICK_SHIFT = 10
 _TICK_NANOSECONDS = 1024 << _TICK_SHIFT
 _TIMEOUT_NANOSECONDS = 4096 << _TICK_SHIFT
-_NAME = "roce_engine"
 #: Whatever it is asked for, a simulator says something within this time.
 _ANSWER_SECONDS = 60
 

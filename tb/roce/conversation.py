@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 from sim.network import Link
@@ -268,10 +269,12 @@ class Conversation:
                 asked = [w for w in self.wanted[mine] if w.number == number]
                 own = self.numbers[mine][number]
                 told = [c for c in card.requester.completions if c.queue_pair == own]
-                assert [c.identifier for c in told] == [
-                    w.request.identifier for w in asked if w.request.signalled
-                ]
-                assert {c.status.name for c in told} <= {"SUCCESS"}
+                failed = [c for c in told if c.status.name != "SUCCESS"]
+                assert not failed, f"card {mine}: {failed[:3]}"
+                wanted = [w.request.identifier for w in asked if w.request.signalled]
+                pairs = zip_longest([c.identifier for c in told], wanted)
+                wrong = next((p for p in enumerate(pairs) if p[1][0] != p[1][1]), None)
+                assert wrong is None, f"card {mine}, queue pair {number}: told, asked {wrong}"
                 queue_pair = card.requester.queue_pairs[own]
                 assert not queue_pair.started
                 assert not queue_pair.waiting

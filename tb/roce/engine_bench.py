@@ -10,19 +10,20 @@ from .sizes import talking
 
 __all__ = ["BENCHES"]
 
-#: The width that the tests of the engine simulate, too. The others have not been measured yet.
-_PROFILE = "card100"
-_CONFIG = talking(PROFILES[_PROFILE])
+#: The width that the tests of the engine simulate, too: of the others the device is made only here.
+_TESTED = "card100"
 
 BENCHES = [
     Bench(
-        "roce_engine",
-        _PROFILE,
-        lambda: ParsedEngine(config=_CONFIG),
-        "tb.roce.engine_rate_tb",
+        "engine",
+        profile,
+        lambda profile=profile: ParsedEngine(config=talking(PROFILES[profile])),
+        "tb.roce.engine_rate_tb,tb.roce.engine_goodput_tb",
         {
-            "DATA_BYTES": PROFILES[_PROFILE],
-            "ROCE_CONFIG": json.dumps(asdict(_CONFIG)),
+            "DATA_BYTES": PROFILES[profile],
+            "ROCE_CONFIG": json.dumps(asdict(talking(PROFILES[profile]))),
         },
+        is_long=profile != _TESTED,
     )
+    for profile in PROFILES
 ]

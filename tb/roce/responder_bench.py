@@ -12,7 +12,7 @@ __all__ = ["BENCHES"]
 
 BENCHES = [
     Bench(
-        "roce",
+        "responder",
         profile,
         # The simulation that the tests of the responder run, too.
         lambda profile=profile: ParsedResponder(config=whole(PROFILES[profile])),

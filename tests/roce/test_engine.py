@@ -26,8 +26,8 @@ def engine(data_bytes, run_dir, *testbenches, seed=1, **env):
         (recordings / f"{name}.json").write_text(json.dumps(frames))
     config = talking(data_bytes)
     run(
-        build(ParsedEngine(config=config), name="roce_engine"),
-        name="roce_engine",
+        build(ParsedEngine(config=config), name="engine"),
+        name="engine",
         testbench=",".join(f"tb.roce.{name}" for name in testbenches),
         run_dir=run_dir,
         env={

@@ -10,14 +10,13 @@ from tb.roce.translated_gather import TranslatedGather
 from tb.simulate import simulate
 
 
-@pytest.mark.parametrize("testbench", ["gather_tb", "gather_windows_tb"])
 @pytest.mark.parametrize("data_bytes", [8, 128])
-def test_gather(data_bytes, testbench, run_dir):
+def test_gather(data_bytes, run_dir):
     config = small(data_bytes)
     simulate(
         TranslatedGather(config=config),
         name="gather",
-        testbench=f"tb.roce.{testbench}",
+        testbench="tb.roce.gather_tb,tb.roce.gather_windows_tb,tb.roce.gather_fill_tb",
         run_dir=run_dir,
         env={"CONFIG": json.dumps(asdict(config))},
     )

@@ -32,10 +32,10 @@ def recordings(path):
 
 def responder(data_bytes, run_dir, testbench, *, seed=1, **env):
     config = whole(data_bytes)
-    simulator = build(ParsedResponder(config=config), name="roce")
+    simulator = build(ParsedResponder(config=config), name="responder")
     run(
         simulator,
-        name="roce",
+        name="responder",
         testbench=f"tb.roce.{testbench}",
         run_dir=run_dir,
         env={"ROCE_CONFIG": json.dumps(dataclasses.asdict(config)), **env},
