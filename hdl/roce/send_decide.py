@@ -64,7 +64,8 @@ class StepLayout(data.StructLayout):
 class SendDecide(wiring.Component):
     """Decide: the second half of a turn, and the one place that says what is sent, and when.
 
-    All of it is combinational.
+    All of it is combinational. But with narrow beats the members are held for 2 cycles, and ``o``
+    is right in the second one: which case it is, and sums, are in registers.
 
     Specification: docs/roce-requester.md; IBTA Architecture Specification volume 1, 9.7.3 (PSNs),
     9.7.7.2 (credits), 10.8.3.3 (fence).
@@ -120,12 +121,14 @@ class SendDecide(wiring.Component):
 
         # Behind the entry. What is flushed, or local, takes no PSN.
         takes_psns = ~work.is_local & ~is_error
+        after: Any = Signal(PositionLayout(self.config))
         m.d.comb += [
-            o.after.sequence.eq(cursor.sequence + 1),
-            o.after.slot.eq(cursor.slot + Mux(found.lost, 1, work.slots)),
-            o.after.psn.eq(Mux(takes_psns, cursor.psn + work.last_number + 1, cursor.psn)),
-            o.after.reads.eq(cursor.reads + (takes_psns & work.has_response)),
-            o.after.msn.eq(cursor.msn + takes_psns),
+            after.sequence.eq(cursor.sequence + 1),
+            after.slot.eq(cursor.slot + Mux(found.lost, 1, work.slots)),
+            after.psn.eq(Mux(takes_psns, cursor.psn + work.last_number + 1, cursor.psn)),
+            after.reads.eq(cursor.reads + (takes_psns & work.has_response)),
+            after.msn.eq(cursor.msn + takes_psns),
+            o.after.eq(self._settled(m, after)),
         ]
 
         # Who may not begin, or not go on, yet.
@@ -150,36 +153,59 @@ class SendDecide(wiring.Component):
             waits.eq(
                 found.is_rc & ((found.under_way >= self.context.window) | (is_limited & is_alone))
             ),
-            o.asks.eq(is_limited | (found.under_way + 1 == self.context.window)),
-            o.last.eq(work.has_response | (state.number == work.last_number)),
+            o.asks.eq(self._settled(m, is_limited | (found.under_way + 1 == self.context.window))),
+            o.last.eq(self._settled(m, work.has_response | (state.number == work.last_number))),
         ]
+        is_passed = self._settled(m, found.done > work.last_number)
+        is_highest = self._settled(m, state.psn == state.highest)
+        is_quiet = self._settled(m, found.quiet)
+
+        # The first of these that holds is the case, and none of them that it sends.
+        conditions = {
+            "set_up": self.is_set_up,
+            "held": self.is_held | ~(is_ready | is_error),
+            "unguessed": ~found.guessed,
+            "back": is_ready & (self.replies.failed | found.goes_back),
+            "idle": (is_ready & self.replies.waits) | ~found.posted,
+            "away": ~found.here & ~found.overrun,
+            "error": is_error,
+            "new": found.is_new & holds,
+            "lost": work.is_local & ~found.is_new & ~state.is_local,
+            "local": work.is_local,
+            "behind": found.is_behind & ~found.is_new,
+            "waits": waits,
+            "early": found.waits_for_time,
+        }
+        cases = Signal(len(conditions))
+        none_before: Value = C(1)
+        for number, condition in enumerate(conditions.values()):
+            m.d.comb += cases[number].eq(none_before & condition)
+            none_before = none_before & ~condition
+        settled = self._settled(m, cases)
+        case = {name: settled[number] for number, name in enumerate(conditions)}
 
         new: Any = Signal(SendStateLayout(self.config))
         m.d.comb += [new.eq(state), o.state.eq(new), o.kind.eq(TurnKind.BLOCKED)]
 
-        with m.If(self.is_set_up):
+        with m.If(case["set_up"]):
             self._set_up(m, new)
-        with m.Elif(self.is_held | ~(is_ready | is_error)):
+        with m.Elif(case["held"] | case["idle"]):
             pass
-        with m.Elif(~found.guessed):
+        with m.Elif(case["unguessed"]):
             m.d.comb += o.kind.eq(TurnKind.SKIPPED)
-        with m.Elif(is_ready & (self.replies.failed | found.goes_back)):
+        with m.Elif(case["back"]):
             # What is on chip goes; so nobody may be at it.
             m.d.comb += o.kind.eq(TurnKind.SKIPPED)
-            with m.If(found.quiet):
+            with m.If(is_quiet):
                 self._go_back(m, new)
-        with m.Elif((is_ready & self.replies.waits) | ~found.posted):
-            pass
-        with m.Elif(~found.here & ~found.overrun):
+        with m.Elif(case["away"] | case["new"] | case["waits"]):
             m.d.comb += o.fetches.eq(1)
-        with m.Elif(is_error):
+        with m.Elif(case["error"]):
             m.d.comb += o.fetches.eq(1)
             with m.If(~found.is_full & ~found.overrun):
                 m.d.comb += [o.begins.eq(1), o.is_local.eq(1), o.kind.eq(TurnKind.SKIPPED)]
                 self._begin(m, new, local=1)
-        with m.Elif(found.is_new & holds):
-            m.d.comb += o.fetches.eq(1)
-        with m.Elif(work.is_local & ~found.is_new & ~state.is_local):
+        with m.Elif(case["lost"]):
             # It was a message when it began. Memory refuses its slots now, or has others there:
             # it cannot be sent again, so the queue pair ends. If it were passed, others would get
             # its PSNs, and their acknowledgements would end it.
@@ -188,7 +214,7 @@ class SendDecide(wiring.Component):
                 o.sends.eq(1),
                 new.issued.eq(state.issued + 1),
             ]
-        with m.Elif(work.is_local):
+        with m.Elif(case["local"]):
             # If it has begun, it was given to the gatherer already.
             m.d.comb += [
                 o.fetches.eq(1),
@@ -203,15 +229,13 @@ class SendDecide(wiring.Component):
             ]
             with m.If(found.is_new):
                 self._begin(m, new, local=1)
-        with m.Elif(found.is_behind & ~found.is_new):
+        with m.Elif(case["behind"]):
             m.d.comb += [o.kind.eq(TurnKind.SKIPPED), new.psn.eq(self.replies.oldest)]
-            with m.If(found.done > work.last_number):
+            with m.If(is_passed):
                 m.d.comb += [new.cursor.eq(o.after), new.number.eq(0), new.psn.eq(o.after.psn)]
             with m.Else():
                 m.d.comb += new.number.eq(found.done)
-        with m.Elif(waits):
-            m.d.comb += o.fetches.eq(1)
-        with m.Elif(found.waits_for_time):
+        with m.Elif(case["early"]):
             m.d.comb += [o.fetches.eq(1), o.kind.eq(TurnKind.WAITS)]
         with m.Else():
             m.d.comb += [
@@ -229,11 +253,19 @@ class SendDecide(wiring.Component):
                 m.d.comb += [new.cursor.eq(o.after), new.number.eq(0)]
             with m.Else():
                 m.d.comb += new.cursor.eq(cursor)
-            with m.If(state.psn == state.highest):
+            with m.If(is_highest):
                 m.d.comb += new.highest.eq(new.psn)
         with m.If(o.fetches):
             m.d.comb += new.fetched.eq(state.fetched + found.fetch)
         return m
+
+    def _settled(self, m: Module, value: Any) -> Any:
+        """``value``; with narrow beats as it was in the cycle before."""
+        if not self.config.is_narrow:
+            return value
+        settled = Signal(value.shape(), reset_less=True)
+        m.d.sync += settled.eq(value)
+        return settled
 
     def _begin(self, m: Module, new: Any, *, local: int) -> None:
         m.d.comb += [
