@@ -20,12 +20,11 @@ from .inline_place import InlinePlace, RingLayout
 from .one_row import OneRow
 from .packet_count import PacketCount
 from .send_layouts import GatheredLayout, SendPacketKind, SendPacketLayout
+from .walk_start import HEAD_UNITS, WalkStart, WalkStartLayout
 from .work_layouts import PieceLayout, SendContextLayout
 
 __all__ = ["PieceWalk"]
 
-#: Units of 16 bytes of an entry that are its head: piece n is unit n + 2.
-_HEAD_UNITS = 2
 #: Flag of a zero-based window in unit 0.
 _ZERO_BASED_BIT = 14
 #: Inline data and operands that wait for what came before them.
@@ -113,10 +112,10 @@ class PieceWalk(wiring.Component):
             }
         )
         # A unit that is fetched, then measured, for its packet.
-        fields = WalkUnitLayout(config).members
-        start = {"skip": 32, "left": 32, "base": 32}
-        self._fetch_layout = data.StructLayout({**fields, **start})
-        self._measure_layout = data.StructLayout({**fields, "beyond": 1, "ends_list": 1})
+        self._fetch_layout = WalkStartLayout(config)
+        self._measure_layout = data.StructLayout(
+            {**WalkUnitLayout(config).members, "beyond": 1, "ends_list": 1}
+        )
         self._parts = OneRow(shape=PartLayout())
         if config.is_narrow:
             self._inline = OneRow(shape=FoundLayout())
@@ -194,7 +193,17 @@ class PieceWalk(wiring.Component):
             counts.taken.eq(self.i.valid & self.i.ready),
             counts.queue_pair.eq(packet.queue_pair),
         ]
-        start = self._start(m, job, looks)
+        m.submodules.start = starts = WalkStart(config=config)
+        self.ended = ended = self._table(WalkEndLayout(), latency=2, block=True)
+        m.submodules.ended = ended
+        m.d.comb += [
+            ended.read_en.eq(looks),
+            ended.read_address.eq(packet.queue_pair),
+            starts.job.eq(job),
+            starts.saved.eq(ended.read_data),
+        ]
+        start: Any = Signal(self._fetch_layout)
+        m.d.comb += start.eq(starts.o)
         start_count = Signal(4, reset_less=True)
         fresh = Signal()
         m.d.sync += fresh.eq(self.i.valid & self.i.ready)
@@ -260,7 +269,7 @@ class PieceWalk(wiring.Component):
                 m.d.sync += [fetch_valid.eq(job_valid), fetch.eq(start), fetch.first.eq(1)]
             with m.Else():
                 m.d.sync += [
-                    fetch.unit.eq(Mux(fetch.is_head, _HEAD_UNITS, fetch.unit + 1)),
+                    fetch.unit.eq(Mux(fetch.is_head, HEAD_UNITS, fetch.unit + 1)),
                     fetch.is_head.eq(0),
                     fetch.first.eq(0),
                 ]
@@ -283,68 +292,6 @@ class PieceWalk(wiring.Component):
         ]
         self._report(m, step & measure_valid & ends, measure)
         return m
-
-    def _start(self, m: Module, job: Any, looks: Value) -> Any:
-        """Say where the walk of the packet begins: 2 cycles behind its look-up."""
-        self.ended = ended = self._table(WalkEndLayout(), latency=2, block=True)
-        m.submodules.ended = ended
-        saved: Any = ended.read_data
-        start: Any = Signal(self._fetch_layout)
-        is_data = Signal()
-        is_read = Signal()
-        is_atomic = Signal()
-        is_bind = Signal()
-        is_local = Signal()
-        is_empty = Signal()
-        has_list = Signal()
-        resumes = Signal()
-        ahead = Signal(33)
-        m.d.comb += [
-            ended.read_en.eq(looks),
-            ended.read_address.eq(self.i.p.queue_pair),
-            is_data.eq(job.kind == SendPacketKind.DATA),
-            is_read.eq(job.kind == SendPacketKind.READ),
-            is_atomic.eq(job.kind == SendPacketKind.ATOMIC),
-            is_bind.eq(job.kind == SendPacketKind.BIND),
-            is_local.eq(is_bind | (job.kind == SendPacketKind.INVALIDATE)),
-            is_empty.eq(~job.length.any()),
-            has_list.eq((is_data & ~job.inline) | is_read | is_atomic),
-            ahead.eq(job.offset - saved.base),
-            # At the beginning nothing is known of the entry yet: the slot may have had another.
-            resumes.eq(
-                is_data
-                & (job.pieces > 1)
-                & job.offset.any()
-                & (saved.slot == job.slot)
-                & ~ahead[-1]
-            ),
-            *(
-                start[name].eq(job[name])
-                for name in ("queue_pair", "epoch", "slot", "slots", "domain", "number")
-            ),
-            start.is_final.eq(job.last),
-            start.unit.eq(Mux(is_local, 0, Mux(is_atomic, _HEAD_UNITS + 1, _HEAD_UNITS))),
-            start.end.eq(Mux(is_data, job.pieces, job.pieces.any()) + (_HEAD_UNITS - 1)),
-            start.walks.eq((has_list & (~is_empty | job.pieces.any())) | is_local),
-            start.is_empty.eq(is_empty),
-            start.direct.eq(is_data & job.inline & ~is_empty),
-            start.is_data.eq(is_data),
-            start.is_operation.eq(is_read | is_atomic),
-            start.is_atomic.eq(is_atomic),
-            start.is_local.eq(is_local),
-            start.is_bind.eq(is_bind),
-            start.is_head.eq(is_atomic | is_local),
-            start.skip.eq(job.offset),
-            start.left.eq(job.length),
-            start.base.eq(0),
-        ]
-        with m.If(resumes):
-            m.d.comb += [
-                start.unit.eq(saved.unit),
-                start.skip.eq(ahead),
-                start.base.eq(saved.base),
-            ]
-        return start
 
     def _measure(self, m: Module, step: Value, measure: Any, fetch: Any) -> tuple[Value, Value]:
         """Measure the piece; return whether a part leaves, and whether the packet ends with it."""
@@ -445,7 +392,7 @@ class PieceWalk(wiring.Component):
             saved.base.eq(Mux(is_used_up, after, base)),
         ]
         with m.If(~measure.walks | ~measure.is_data):
-            m.d.comb += [saved.unit.eq(_HEAD_UNITS), saved.base.eq(0)]
+            m.d.comb += [saved.unit.eq(HEAD_UNITS), saved.base.eq(0)]
         return (has & ~is_full) | ends | is_window, ends
 
     def _report(self, m: Module, ends: Value, measure: Any) -> None:

@@ -18,6 +18,9 @@ from .responder_bed import config_from_environment
 _CONFIG = config_from_environment()
 _REQUESTS = int(os.environ.get("REQUESTS", "100"))
 _QUEUE_PAIRS = 4
+#: Work requests of a card that are posted at once: the model sends all that it may, and what waits
+#: for the wire for longer than a timeout is sent again.
+_AT_ONCE = 200
 #: Longest message of the usual ones; one in a hundred is up to 1 MiB long.
 _LONGEST, _VERY_LONG = 10_000, 1 << 20
 _SENDS = [SendKind.SEND, SendKind.WRITE]
@@ -80,15 +83,16 @@ async def converse(
     for mine, number in pairs:
         conversation.bind(mine, number)
     await talk()
-    for number in random.choices(range(len(services)), k=_REQUESTS // 2):
-        for mine in range(2):
-            kind = random.choice(_KINDS[services[number]])
-            conversation.ask(mine, number, kind, random_length())
-    for number in range(len(services)):
-        for mine in range(2):
+    for begun in range(0, _REQUESTS // 2, _AT_ONCE):
+        count = min(_AT_ONCE, _REQUESTS // 2 - begun)
+        for number in random.choices(range(len(services)), k=count):
+            for mine in range(2):
+                kind = random.choice(_KINDS[services[number]])
+                conversation.ask(mine, number, kind, random_length())
+        for mine, number in pairs:
             # Its completion says that all before it have ended.
             conversation.ask(mine, number, SendKind.WRITE, 1, signalled=True)
-    await talk()
+        await talk()
     await bed.wait(_LATE_CYCLES)
     bed.poll()
     conversation.check()
