@@ -78,6 +78,15 @@ class SendRate(wiring.Component):
                 "time": Out(TIME_BITS),
             }
         )
+        # State but for the memories; the proof looks at it.
+        row = data.StructLayout({"valid": 1, "begins": 1, "queue_pair": queue_pair})
+        self._stages: list[Any] = [Signal(row, name=f"stage_{n}") for n in range(6)]
+        self._costs = [
+            Signal(_INTERVAL_BITS + 10, name=name, reset_less=True)
+            for name in ("product", "cost", "cost_4")
+        ]
+        self._base = Signal(TIME_BITS, name="base", reset_less=True)
+        self._new = Signal(TIME_BITS, name="new", reset_less=True)
 
     def elaborate(self, platform):
         m = Module()
@@ -110,9 +119,7 @@ class SendRate(wiring.Component):
         ]
 
         # 1: interval; 2: product; 3: its time is read; 4: from where on; 5: the sum.
-        queue_pair = config.bits("queue_pairs")
-        row = data.StructLayout({"valid": 1, "begins": 1, "queue_pair": queue_pair})
-        stages: list[Any] = [Signal(row, name=f"stage_{n}") for n in range(6)]
+        stages, base, new = self._stages, self._base, self._new
         begins = self.set_up.valid
         m.d.comb += [
             stages[0].valid.eq(self.charge | begins),
@@ -122,13 +129,9 @@ class SendRate(wiring.Component):
         m.d.sync += [after.eq(before) for before, after in pairwise(stages)]
         units = Signal(10, reset_less=True)
         m.d.sync += units.eq((self.size + 15) >> 4)
-        product = Signal(_INTERVAL_BITS + 10, reset_less=True)
-        cost = Signal.like(product)
-        m.d.sync += [product.eq(units * intervals.read_data), cost.eq(product)]
+        product, cost, cost_4 = self._costs
+        m.d.sync += [product.eq(self._product(units, intervals.read_data)), cost.eq(product)]
         m.d.comb += own.read_address.eq(stages[2].queue_pair)
-        base = Signal(TIME_BITS, reset_less=True)
-        cost_4 = Signal.like(product, reset_less=True)
-        new = Signal(TIME_BITS, reset_less=True)
         late = Signal(TIME_BITS)
         m.d.comb += late.eq(self.now - own.read_data)
         # Ahead of time by less than any packet takes, or late by little: it goes on from there.
@@ -145,3 +148,7 @@ class SendRate(wiring.Component):
                 memory.write_data.eq(Mux(stages[5].begins, self.now, new)),
             ]
         return m
+
+    def _product(self, units: Value, interval: Value) -> Value:
+        # A proof puts any number in its place.
+        return units * interval
