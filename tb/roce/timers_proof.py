@@ -240,12 +240,23 @@ class _Told(wiring.Component):
             cycle = Signal(6)
             m.d.sync += cycle.eq(cycle + 1)
             m.d.comb += [
-                Assume(self.tick & self.ready & ~self.state.valid & ~self.rnr.valid),
-                Assume((self.context.timeout == 1) & (self.context.service == Service.RC)),
-                Assume(self.set_up.valid == (cycle == 4)),
-                Assume(self.send_state.valid == (cycle == 8)),
-                Assume(~(self.pair | self.set_up.queue_pair | self.send_state.queue_pair)),
-                Assume((self.context.psn == 0) & (self.send_state.highest == 1)),
+                Assume(
+                    self.tick & self.ready & ~self.state.valid & ~self.rnr.valid,
+                    "as simple as may be",
+                ),
+                Assume(
+                    (self.context.timeout == 1) & (self.context.service == Service.RC),
+                    "as simple as may be",
+                ),
+                Assume(self.set_up.valid == (cycle == 4), "as simple as may be"),
+                Assume(self.send_state.valid == (cycle == 8), "as simple as may be"),
+                Assume(
+                    ~(self.pair | self.set_up.queue_pair | self.send_state.queue_pair),
+                    "as simple as may be",
+                ),
+                Assume(
+                    (self.context.psn == 0) & (self.send_state.highest == 1), "as simple as may be"
+                ),
                 Cover(last.looks & last.holds, "a look at one whose time runs"),
             ]
         return m
