@@ -129,7 +129,8 @@ class SendFind(wiring.Component):
                 context.has_credits & check.o.takes & o.is_rc & (lead[-1] | ~lead.any())
             ),
             early.eq(self.time - self.now),
-            o.waits_for_time.eq(~early[_FAR_BIT:].any() & early.any()),
+            # Without a rate its time may be long past, and look like one that comes.
+            o.waits_for_time.eq(context.interval.any() & ~early[_FAR_BIT:].any() & early.any()),
         ]
         return m
 

@@ -82,6 +82,11 @@ class SendRate(wiring.Component):
                 "time": Out(TIME_BITS),
             }
         )
+        # State but for the memories; the proof looks at it.
+        row = data.StructLayout({"valid": 1, "begins": 1, "queue_pair": queue_pair})
+        self._stages: list[Any] = [Signal(row, name=f"stage_{n}") for n in range(6)]
+        self._base = Signal(TIME_BITS, name="base", reset_less=True)
+        self._new = Signal(TIME_BITS, name="new")
 
     def elaborate(self, platform):
         m = Module()
@@ -113,11 +118,9 @@ class SendRate(wiring.Component):
             self.time.eq(times.read_data),
         ]
 
-        # 1: interval; 2: its products with a few bits of the size each; 3, 4: their sum, and from
-        # where on; 5: the new time, in halves, and the low one's carry.
-        queue_pair = config.bits("queue_pairs")
-        row = data.StructLayout({"valid": 1, "begins": 1, "queue_pair": queue_pair})
-        stages: list[Any] = [Signal(row, name=f"stage_{n}") for n in range(6)]
+        # 1: interval; 2, 3, 4: the price, its time is read, and from where on; 5: the new time, in
+        # halves, and the low one's carry.
+        stages, base, new = self._stages, self._base, self._new
         begins = self.set_up.valid
         m.d.comb += [
             stages[0].valid.eq(self.charge | begins),
@@ -127,25 +130,10 @@ class SendRate(wiring.Component):
         m.d.sync += [after.eq(before) for before, after in pairwise(stages)]
         units = Signal(10, reset_less=True)
         m.d.sync += units.eq((self.size + 15) >> 4)
-        parts = [Signal(_INTERVAL_BITS + 3, name=f"part_{n}", reset_less=True) for n in range(4)]
-        low = Signal(_INTERVAL_BITS + 6, reset_less=True)
-        high = Signal(_INTERVAL_BITS + 4, reset_less=True)
-        cost = Signal(_INTERVAL_BITS + 10, reset_less=True)
-        interval = intervals.read_data
-        m.d.sync += [
-            *(
-                part.eq(units[begin:end] * interval)
-                for part, begin, end in zip(parts, (0, 3, 6, 8), (3, 6, 8, 10), strict=True)
-            ),
-            low.eq(parts[0] + (parts[1] << 3)),
-            high.eq(parts[2] + (parts[3] << 2)),
-            cost.eq(low + (high << 6)),
-        ]
+        cost = self._price(m, units, intervals.read_data)
         m.d.comb += own.read_address.eq(stages[2].queue_pair)
-        base = Signal(TIME_BITS, reset_less=True)
         new_low = Signal(_HALF + 1, reset_less=True)
         new_high = Signal(TIME_BITS - _HALF, reset_less=True)
-        new = Signal(TIME_BITS)
         m.d.sync += [
             base.eq(Mux(self._is_near(m, own.read_data), own.read_data, self.now)),
             new_low.eq(base[:_HALF] + cost[:_HALF]),
@@ -159,6 +147,26 @@ class SendRate(wiring.Component):
                 memory.write_data.eq(Mux(stages[5].begins, self.now, new)),
             ]
         return m
+
+    def _price(self, m: Module, units: Value, interval: Value) -> Value:
+        """Time of so many units, 3 cycles later: a few bits of them each, and two sums.
+
+        A proof puts any number in its place.
+        """
+        parts = [Signal(_INTERVAL_BITS + 3, name=f"part_{n}", reset_less=True) for n in range(4)]
+        low = Signal(_INTERVAL_BITS + 6, reset_less=True)
+        high = Signal(_INTERVAL_BITS + 4, reset_less=True)
+        cost = Signal(_INTERVAL_BITS + 10, reset_less=True)
+        m.d.sync += [
+            *(
+                part.eq(units[begin:end] * interval)
+                for part, begin, end in zip(parts, (0, 3, 6, 8), (3, 6, 8, 10), strict=True)
+            ),
+            low.eq(parts[0] + (parts[1] << 3)),
+            high.eq(parts[2] + (parts[3] << 2)),
+            cost.eq(low + (high << 6)),
+        ]
+        return cost
 
     def _is_near(self, m: Module, time: Value) -> Value:
         """Whether ``time`` is ahead by less than any packet takes, or late by little.

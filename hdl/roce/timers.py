@@ -144,6 +144,11 @@ class Timers(wiring.Component):
                 "times": Out(stream.Signature(TimeLayout(config))),
             }
         )
+        # State; the proof looks at it.
+        self._now = Signal(TIME_BITS, name="now")
+        self._begins = Signal(name="begins")
+        self._index = Signal(config.bits("queue_pairs"), name="index")
+        self._clearing = Signal(init=1, name="clearing")
 
     def elaborate(self, platform):
         m = Module()
@@ -153,17 +158,16 @@ class Timers(wiring.Component):
             shape=TimeLayout(config), depth=_WAITING, shallow=True, counted=True
         )
         wiring.connect(m, times.o, wiring.flipped(self.times))
-        now = Signal(TIME_BITS)
+        now = self._now
         m.d.sync += now.eq(now + self.tick)
 
         # 0: who is looked at.
         phase = Signal()
-        index = Signal(pair)
-        begins = Signal()
+        index, begins = self._index, self._begins
         has_room = Signal()
         m.d.sync += [phase.eq(~phase), index.eq(index + begins)]
         m.d.comb += begins.eq(~phase & has_room)
-        clearing = Signal(init=1)
+        clearing = self._clearing
         cleared = Signal(pair)
         with m.If(clearing):
             m.d.sync += [cleared.eq(cleared + 1), clearing.eq(~cleared.all())]

@@ -19,6 +19,7 @@ TURN_FIELDS = (
     "reads",
     "window",
     "has_credits",
+    "interval",
     "ring_shift",
 )
 
