@@ -151,6 +151,11 @@ class Link:
         heapq.heappush(self._under_way, (time, self._order, frame))
 
     @property
+    def idle_at(self) -> int:
+        """When what was sent will have left: nanosecond from which on the wire is idle."""
+        return -(-self._free // 1000)
+
+    @property
     def next_arrival(self) -> int | None:
         """Time at which the next frame arrives; None if none is under way."""
         return self._under_way[0][0] if self._under_way else None

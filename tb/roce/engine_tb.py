@@ -18,9 +18,10 @@ from .responder_bed import config_from_environment
 _CONFIG = config_from_environment()
 _REQUESTS = int(os.environ.get("REQUESTS", "100"))
 _QUEUE_PAIRS = 4
-#: Work requests of a card that are posted at once: the model sends all that it may, and what waits
-#: for the wire for longer than a timeout is sent again.
+#: Work requests of a card that are posted at once.
 _AT_ONCE = 200
+#: 16,384 cycles: 1 MiB takes as many.
+_TIMEOUT = 7
 #: Longest message of the usual ones; one in a hundred is up to 1 MiB long.
 _LONGEST, _VERY_LONG = 10_000, 1 << 20
 _SENDS = [SendKind.SEND, SendKind.WRITE]
@@ -58,7 +59,7 @@ async def converse(
     )
     for card in cards:
         if isinstance(card, HardwareCard):
-            await card.begin(timeout=6)
+            await card.begin(timeout=_TIMEOUT)
     links = [
         Link(
             seed=random.getrandbits(32),

@@ -26,6 +26,8 @@ __all__ = ["CYCLE", "HardwareCard", "Wire", "tick"]
 CYCLE = 32
 _TICK_CYCLES = 32
 _POLL_CYCLES = 256
+#: Nanoseconds for which a model's wire has enough to do.
+_AHEAD = 8 * CYCLE
 _FREE = COUNTERS + (1 << 16)
 _COUNTER_BYTES = 1 << 12
 _PART_BYTES = 1 << 33
@@ -168,6 +170,9 @@ async def tick(dut: Any, bed: EngineBed) -> None:
 class Wire:
     """What a device sends goes over ``links``, and comes to who is at their ends.
 
+    A model sends as fast as its wire takes it, answers first: were all that it may send on the wire
+    at once, that would take longer than the other side waits.
+
     Parameters
     ----------
     cards : two cards
@@ -180,6 +185,7 @@ class Wire:
         self.cards, self.links = cards, links
         self.beds = {id(c.bed): c.bed for c in cards if isinstance(c, HardwareCard)}
         self.clock = next(iter(self.beds.values()))
+        self._answers: list[deque[bytes]] = [deque() for _ in cards]
         for card, link in zip(cards, links, strict=True):
             if isinstance(card, HardwareCard):
                 card.bed.on_frame = lambda frame, link=link: link.send(frame, self.now)
@@ -192,17 +198,20 @@ class Wire:
     def step(self) -> None:
         """Give on what has arrived, and what models send."""
         now = self.now
-        for card, link, own in zip(self.cards, self.links[::-1], self.links, strict=True):
+        for card, link, own, answers in zip(
+            self.cards, self.links[::-1], self.links, self._answers, strict=True
+        ):
             is_model = not isinstance(card, HardwareCard)
             for frame in link.arrivals(now):
-                if not is_model:
+                if is_model:
+                    answers.extend(card.receive(frame, now))
+                else:
                     card.bed.put(frame)
-                    continue
-                for answer in card.receive(frame, now):
-                    own.send(answer, now)
-            if is_model:
-                for frame in card.transmit(now):
-                    own.send(frame, now)
+            while is_model and own.idle_at <= now + _AHEAD:
+                frame = answers.popleft() if answers else next(card.transmit(now), None)
+                if frame is None:
+                    break
+                own.send(frame, now)
 
     async def talk(self, *, limit: int, is_over: Callable[[], bool]) -> None:
         """Let them talk until ``is_over()``, for ``limit`` cycles at most.

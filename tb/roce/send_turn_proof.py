@@ -1,5 +1,6 @@
 """Proofs of hdl.roce.SendFind and SendDecide, one behind the other: what any turn may do."""
 
+from dataclasses import replace
 from typing import Any
 
 from amaranth import *
@@ -25,7 +26,7 @@ from .sizes import SMALL
 __all__ = ["PROOFS"]
 
 _HALF = 1 << 23
-_CONFIG = RoceConfig(**{"data_bytes": 8, **SMALL, "queue_pairs": 2, "send_requests": 4})
+_CONFIG = RoceConfig(**{"data_bytes": 128, **SMALL, "queue_pairs": 2, "send_requests": 4})
 _REQUESTS, _READS = _CONFIG.send_requests, _CONFIG.resources
 
 
@@ -186,14 +187,19 @@ class _Turn(wiring.Component):
                 ~(step.kind == TurnKind.SENT) | leaves | self.is_set_up, "sent is what has left"
             ),
         ]
+
+    def _highest(self, m: Module) -> None:
+        """What was ever sent: behind the last new packet."""
+        leaves, state, new = self.names["leaves"], self.state, self.new
         grows = Signal(24)
         m.d.comb += [
+            Assume(self.names["is_new"] | (state.number < self.count), "a packet of the entry"),
             grows.eq(new.highest - state.highest),
             Assert(
                 self.is_set_up
                 | (
-                    grows
-                    == Mux(leaves & (state.psn == state.highest), (new.psn - state.psn)[:24], 0)
+                    new.highest
+                    == Mux(leaves & (state.psn == state.highest), new.psn, state.highest)
                 ),
                 "highest is moved by what was never sent, only",
             ),
@@ -297,6 +303,7 @@ class _Turn(wiring.Component):
         is_new = self.names["is_new"]
         moves = new.cursor.sequence != state.cursor.sequence
         goes_back = new.epoch != state.epoch
+        has_no_rate = self.context.interval == 0
         is_behind = self.names["is_rc"] & (self.names["under_way"] >= _HALF)
         m.d.comb += [
             Assert(
@@ -305,7 +312,7 @@ class _Turn(wiring.Component):
             ),
             Assert(~leaves | ((here >= self.head.slots) & (posted >= self.head.slots)), "whole"),
             Assert(~leaves | (self.fetched.epoch == state.epoch), "of this epoch"),
-            Assert(~leaves | (early == 0) | early[34:].any(), "its time has come"),
+            Assert(~leaves | (early == 0) | early[34:].any() | has_no_rate, "its time has come"),
             Assert(~step.begins | (is_ready | is_error), "begins only if ready, or in error"),
             Assert(
                 self.is_set_up | ~self.is_held | (Value.cast(new) == Value.cast(state)),
@@ -367,11 +374,42 @@ class _Turn(wiring.Component):
         ]
 
 
+class _Narrow(wiring.Component):
+    """With narrow beats, of what is held for 2 cycles, the second one says what wide beats have."""
+
+    def __init__(self):
+        self._blocks = [SendDecide(config=replace(_CONFIG, data_bytes=n)) for n in (128, 8)]
+        members = self._blocks[0].signature.members
+        super().__init__({name: members[name] for name in members if name != "o"})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.wide, m.submodules.narrow = wide, narrow = self._blocks
+        started = Signal()
+        m.d.sync += started.eq(1)
+        for name in self.signature.members:
+            value = Value.cast(getattr(self, name))
+            before = Signal(len(value), name=f"{name}_before")
+            m.d.sync += before.eq(value)
+            m.d.comb += [Value.cast(getattr(block, name)).eq(value) for block in (wide, narrow)]
+            m.d.comb += Assume(~started | (value == before), f"{name} is held")
+        same = Value.cast(narrow.o) == Value.cast(wide.o)
+        m.d.comb += [
+            Assume(~ResetSignal(), "no reset"),
+            Assert(~started | same, "the same, a cycle later"),
+            Cover(started & same & wide.o.sends, "a packet"),
+        ]
+        return m
+
+
 PROOFS = [
+    Proof("roce.SendDecide/with narrow beats a cycle later", _Narrow, 3),
+    Proof("roce.SendDecide/with narrow beats a packet", _Narrow, 3, "cover"),
     *(
         Proof(f"roce.SendDecide/{what}", lambda topic=topic: _Turn(topic), 1)
         for topic, what in (
             ("places", "packets and PSNs in order, all of them, round the PSNs"),
+            ("highest", "what was ever sent only grows, by what is sent"),
             ("limits", "windows, READs, fences, requests that have begun"),
             ("quiet", "nothing when nothing may be; set-ups; fetches"),
         )
