@@ -11,14 +11,22 @@ from hdl.stream import Queue
 
 from .config import RoceConfig
 from .kick_ring import KickRing
-from .layouts import ActionLayout, CompletionLayout, CompletionStatus, StrobeLayout
+from .layouts import ActionLayout, CompletionStatus, StrobeLayout
 from .peer_layouts import ReplyStateLayout, RetiredLayout
+from .retire_layouts import (
+    RetireEndLayout,
+    RetireRowLayout,
+    RetireStepLayout,
+    RetireToldLayout,
+    RetireTurnLayout,
+    RetireVerdictLayout,
+)
 from .send_copy import SendCopy
-from .send_layouts import OutstandingLayout, OutstandingWriteLayout, PositionLayout, SendStateStrobe
+from .send_layouts import OutstandingLayout, OutstandingWriteLayout, SendStateStrobe
 from .state_table import StateTable
 from .turn_servers import TurnServers
 from .turns import has_room_for, later
-from .work_layouts import SLOT_BITS, SendContextLayout
+from .work_layouts import SendContextLayout
 
 __all__ = ["Retire"]
 
@@ -28,49 +36,6 @@ _WAITING = 16
 
 #: Of so many work requests that end behind each other, one is told.
 _KICK_BITS = 3
-
-
-class _RowLayout(data.StructLayout):
-    """State of a queue pair.
-
-    Fields
-    ------
-    position : PositionLayout(config)
-        Where the oldest work request begins that has not ended.
-    locals : 4 bits
-        Local operations that have ended.
-    flushes : 1 bit
-        A work request has got the status of the failure: all behind it are flushed.
-    number, completion_queue : 24, config.bits("completion_queues") bits
-        Of the context.
-    """
-
-    def __init__(self, config: RoceConfig):
-        super().__init__(
-            {
-                "position": PositionLayout(config),
-                "locals": 4,
-                "flushes": 1,
-                "number": 24,
-                "completion_queue": config.bits("completion_queues"),
-            }
-        )
-
-
-class _EndLayout(data.StructLayout):
-    """What of completions differs; ``owner`` is the row of ``queue_pair``."""
-
-    def __init__(self, config: RoceConfig):
-        completion = CompletionLayout(config)
-        names = ("queue", "queue_pair", "status", "byte_length")
-        super().__init__(
-            {
-                "owner": config.bits("queue_pairs"),
-                "slot": SLOT_BITS,
-                "kind": 3,
-                **{name: completion[name].shape for name in names},
-            }
-        )
 
 
 class Retire(wiring.Component):
@@ -168,14 +133,14 @@ class Retire(wiring.Component):
         pair = unsigned(config.bits("queue_pairs"))
         write_cycles = 5 if config.is_narrow else 3
         m.submodules.rows = rows = StateTable(
-            shape=_RowLayout(config),
+            shape=RetireRowLayout(config),
             depth=config.queue_pairs,
             write_cycles=write_cycles,
             late_cycles=write_cycles + 1,  # nobody is late
         )
         m.submodules.ring = ring = KickRing(config=config)
         m.submodules.actions_queue = actions = Queue(
-            shape=_EndLayout(config),
+            shape=RetireEndLayout(config),
             depth=_WAITING,
             block=not config.is_narrow,
             shallow=config.is_narrow,
@@ -231,11 +196,7 @@ class Retire(wiring.Component):
         # 1 to 3: what is known of it.
         phase = Signal()  # in step with that of the table
         m.d.sync += phase.eq(~phase)
-        turn_1: Any = Signal(
-            data.StructLayout(
-                {"valid": 1, "queue_pair": pair, "sets_up": 1, "server": 1, "sequence": sequence}
-            )
-        )
+        turn_1: Any = Signal(RetireTurnLayout(config))
         turn_2: Any = Signal(turn_1.shape())
         m.d.sync += [
             turn_1.eq(Cat(rows.turn, index, sets_up, ask.server, ask.fields.sequence)),
@@ -285,20 +246,7 @@ class Retire(wiring.Component):
         entry: Any = later(m, ram.read_data, 1) if config.is_narrow else ram.read_data
         ahead = (replies.oldest - entry.end.psn)[:24]
         verdict: Any = Signal(
-            data.StructLayout(
-                {
-                    "row": _RowLayout(config),
-                    "entry": OutstandingLayout(config),
-                    "is_there": 1,
-                    "is_past": 1,
-                    "is_done": 1,
-                    "is_last": 1,
-                    "is_exact": 1,
-                    "guessed": 1,
-                    "failed": 1,
-                    "status": CompletionStatus,
-                }
-            ),
+            RetireVerdictLayout(config),
             reset_less=True,
         )
         m.d.sync += [
@@ -348,21 +296,7 @@ class Retire(wiring.Component):
             m.d.comb += status.eq(CompletionStatus.FLUSHED)
         with m.Elif(fails):
             m.d.comb += status.eq(verdict.status)
-        decided: Any = Signal(
-            data.StructLayout(
-                {
-                    "turn": turn.shape(),
-                    "row": _RowLayout(config),
-                    "entry": OutstandingLayout(config),
-                    "ends": 1,
-                    "goes_on": 1,
-                    "completes": 1,
-                    "counts": 1,
-                    "fails": 1,
-                    "status": CompletionStatus,
-                }
-            )
-        )
+        decided: Any = Signal(RetireStepLayout(config))
         m.d.comb += [
             decided.turn.eq(turn),
             decided.row.eq(before),
@@ -382,7 +316,7 @@ class Retire(wiring.Component):
             decided = later(m, decided, 1)
 
         # 3, or 5: the row.
-        row: Any = Signal(_RowLayout(config))
+        row: Any = Signal(RetireRowLayout(config))
         at, entry = decided.turn, decided.entry
         writes = Signal()
         m.d.comb += [
@@ -404,20 +338,8 @@ class Retire(wiring.Component):
             ]
 
         # 4, or 6: it is told.
-        end: Any = Signal(_EndLayout(config), reset_less=True)
-        told: Any = Signal(
-            data.StructLayout(
-                {
-                    "turn": 1,
-                    "ends": 1,
-                    "completes": 1,
-                    "sets_up": 1,
-                    "server": 1,
-                    "goes_on": 1,
-                    "sequence": row.position.sequence.shape(),
-                }
-            )
-        )
+        end: Any = Signal(RetireEndLayout(config), reset_less=True)
+        told: Any = Signal(RetireToldLayout(config))
         m.d.sync += [
             told.turn.eq(at.valid),
             told.ends.eq(decided.ends),

@@ -189,7 +189,7 @@ class _Turn(wiring.Component):
         ]
 
     def _highest(self, m: Module) -> None:
-        """What was ever sent: behind the last new packet."""
+        """Show that what was ever sent ends behind the last new packet."""
         leaves, state, new = self.names["leaves"], self.state, self.new
         grows = Signal(24)
         m.d.comb += [
