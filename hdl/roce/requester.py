@@ -14,6 +14,7 @@ from .gather import Gather
 from .key_check import KeyLayout
 from .layouts import ActionLayout, FailureLayout
 from .merge import Merge
+from .one_row import OneRow
 from .peer_layouts import ReplyLayout
 from .reply_protocol import ReplyProtocol
 from .retire import Retire
@@ -95,7 +96,8 @@ class Requester(wiring.Component):
         self.config = config
         self.sender = Sender(config=config)
         self.gather = Gather(config=config)
-        self.ack_merge = AckMerge()
+        # With narrow beats replies are as far apart as the turns of their queue pair.
+        self.held_reply = OneRow(shape=ReplyLayout()) if config.is_narrow else AckMerge()
         self.protocol = ReplyProtocol(config=config)
         self.timers = Timers(config=config)
         self.retire = Retire(config=config)
@@ -126,7 +128,7 @@ class Requester(wiring.Component):
         own: Any = self
         m.submodules.sender = sender = self.sender
         m.submodules.gather = gather = self.gather
-        m.submodules.ack_merge = ack_merge = self.ack_merge
+        m.submodules.held_reply = held_reply = self.held_reply
         m.submodules.protocol = protocol = self.protocol
         m.submodules.timers = timers = self.timers
         m.submodules.retire = retire = self.retire
@@ -138,9 +140,9 @@ class Requester(wiring.Component):
         link(wiring.flipped(own.doorbells), sender.doorbells)
         link(wiring.flipped(own.keys), gather.keys)
         link(gather.key_rows, wiring.flipped(own.key_rows))
-        link(wiring.flipped(own.replies), ack_merge.i)
+        link(wiring.flipped(own.replies), held_reply.i)
         link(wiring.flipped(own.failures), protocol.failures)
-        link(ack_merge.o, protocol.replies)
+        link(held_reply.o, protocol.replies)
         link(sender.packets, gather.i)
         link(gather.sent, protocol.sent)
         link(timers.times, protocol.times)

@@ -30,7 +30,9 @@ class SendRate(wiring.Component):
 
     A packet of n bytes moves its queue pair's time by n / 16 intervals, n rounded up to 16. The
     time is exact, so what is sent differs from the rate by a bounded number of bytes: what was
-    sent before the charge is there (a packet), and what 4096 cycles may have.
+    sent before the charge is there (with wide beats two packets at most, and the one that is sent),
+    and what 4096 cycles may have. Whoever rests for 2**40 units may find its time ahead, by less
+    than 2**34.
 
     A packet is charged 6 cycles after ``charge``, and may be charged every second cycle, of one
     queue pair every fourth.

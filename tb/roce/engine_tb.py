@@ -12,7 +12,7 @@ from sim.roce import SendKind, SendStatus, Service
 
 from .conversation import ADDRESSES, Card, Conversation
 from .engine_bed import EngineBed
-from .hardware_card import HardwareCard, Wire, tick
+from .hardware_card import CYCLE, HardwareCard, Wire, tick
 from .responder_bed import config_from_environment
 
 _CONFIG = config_from_environment()
@@ -20,7 +20,7 @@ _REQUESTS = int(os.environ.get("REQUESTS", "100"))
 _QUEUE_PAIRS = 4
 #: Work requests of a card that are posted at once.
 _AT_ONCE = 200
-#: 16,384 cycles: 1 MiB takes as many.
+#: 16,384 cycles, of the model too: 1 MiB takes as many.
 _TIMEOUT = 7
 #: Longest message of the usual ones; one in a hundred is up to 1 MiB long.
 _LONGEST, _VERY_LONG = 10_000, 1 << 20
@@ -55,7 +55,7 @@ async def converse(
 ) -> Conversation:
     """Let two cards ask each other for things; everything happens once, in order."""
     conversation = Conversation(
-        random.getrandbits(32), services, cards=cards, read_pieces=1, timeout=200_000, reads=4
+        random.getrandbits(32), services, cards=cards, read_pieces=1, timeout=CYCLE << 14, reads=4
     )
     for card in cards:
         if isinstance(card, HardwareCard):
