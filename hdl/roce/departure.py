@@ -33,7 +33,7 @@ class Departure(wiring.Component):
 
     Latency from the first beat of data to the frame is 2 cycles, or 1 with narrow beats; to the
     data that of :class:`SpanPack`, one more with narrow beats. Throughput is a beat per cycle,
-    across packets of 2 beats or more; a packet every 2 cycles.
+    across packets of 2 beats or more; a packet every 2 cycles, or every 3 with narrow beats.
 
     Specification: docs/roce-requester.md (errors).
 
@@ -281,6 +281,8 @@ class Departure(wiring.Component):
         ]
         with m.If(is_free):
             m.d.sync += [ahead_valid.eq(self.records.valid), ahead.eq(self.records.payload)]
+        with m.Elif(moves):
+            m.d.sync += ahead_valid.eq(0)
         with m.If(changes):
             m.d.sync += age.eq(0)
         with m.Elif(is_free):

@@ -20,10 +20,11 @@ _REQUESTS = int(os.environ.get("REQUESTS", "100"))
 _QUEUE_PAIRS = 4
 #: Work requests of a card that are posted at once.
 _AT_ONCE = 200
-#: 16,384 cycles, of the model too: 1 MiB takes as many.
-_TIMEOUT = 7
 #: Longest message of the usual ones; one in a hundred is up to 1 MiB long.
 _LONGEST, _VERY_LONG = 10_000, 1 << 20
+#: Cycles without progress, of the model too: as many as 1 MiB takes. A timeout of 0 is 128.
+_PATIENCE = _VERY_LONG // _CONFIG.data_bytes
+_TIMEOUT = (_PATIENCE // 128).bit_length() - 1
 _SENDS = [SendKind.SEND, SendKind.WRITE]
 _KINDS = {
     Service.RC: [*_SENDS, SendKind.READ, SendKind.READ, SendKind.FETCH_ADD],
@@ -55,7 +56,12 @@ async def converse(
 ) -> Conversation:
     """Let two cards ask each other for things; everything happens once, in order."""
     conversation = Conversation(
-        random.getrandbits(32), services, cards=cards, read_pieces=1, timeout=CYCLE << 14, reads=4
+        random.getrandbits(32),
+        services,
+        cards=cards,
+        read_pieces=1,
+        timeout=CYCLE * _PATIENCE,
+        reads=4,
     )
     for card in cards:
         if isinstance(card, HardwareCard):
