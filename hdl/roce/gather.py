@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..dma import MemoryReadSignature
@@ -11,7 +11,7 @@ from ..stream import PacketSignature, Queue
 from .config import RoceConfig
 from .departure import Departure
 from .gather_layouts import GatherRecordLayout
-from .key_check import KeyLayout
+from .key_check import KeyRowLayout
 from .layouts import PAYLOAD_BITS
 from .piece_reads import PieceReads
 from .piece_walk import PieceWalk
@@ -24,7 +24,6 @@ from .send_layouts import (
     SentLayout,
 )
 from .translate_signature import TranslateSignature
-from .window_bind import KeyRowLayout
 from .work_layouts import PieceLayout, SendContextLayout
 
 __all__ = ["Gather"]
@@ -90,7 +89,7 @@ class Gather(wiring.Component):
         Unit of 16 bytes of a slot on chip; combinational functions of registers.
     unit : In(PieceLayout())
         That unit, in the next cycle.
-    keys : In(stream.Signature({key: config.bits("regions"), row: KeyLayout(config)}))
+    keys : In(stream.Signature(KeyRowLayout(config)))
         Rows of the key table, taken at any time.
     key_rows : Out(stream.Signature(KeyRowLayout(config)))
         Rows of windows that are bound, to be written to all tables of keys, by ``keys`` to this
@@ -144,7 +143,6 @@ class Gather(wiring.Component):
             block=not narrow,
             shallow=narrow,
         )
-        written = data.StructLayout({"key": config.bits("regions"), "row": KeyLayout(config)})
         super().__init__(
             {
                 "i": In(stream.Signature(SendPacketLayout(config))),
@@ -152,7 +150,7 @@ class Gather(wiring.Component):
                 "unit_en": Out(1),
                 "unit_address": Out(self._walk.unit_address.shape()),
                 "unit": In(PieceLayout()),
-                "keys": In(stream.Signature(written)),
+                "keys": In(stream.Signature(KeyRowLayout(config))),
                 "key_rows": Out(stream.Signature(KeyRowLayout(config))),
                 "translate": Out(TranslateSignature(config)),
                 "reads": Out(MemoryReadSignature(config.data_bytes)),

@@ -13,7 +13,7 @@ from hdl.memory import SimpleDualPortRam
 from .config import RoceConfig
 from .layouts import PLACE_BITS, PlaceLayout, RequestLayout
 
-__all__ = ["CheckedLayout", "KeyCheck", "KeyLayout", "KeyVerdictLayout"]
+__all__ = ["CheckedLayout", "KeyCheck", "KeyLayout", "KeyRowLayout", "KeyVerdictLayout"]
 
 #: Bits of an address, or of a place, in the low half; bits of a place above it.
 _HALF = 32
@@ -36,7 +36,8 @@ class KeyLayout(data.StructLayout):
         READs and atomic operations of the owner may leave there what they bring; windows may be
         bound to it.
     is_window, window_queue_pair : 1, 24 bits
-        A window is of one queue pair alone, which may invalidate it from afar.
+        A window is of one queue pair alone, which may invalidate it from afar. If it is not
+        ``valid``, it may be bound.
     base : 64 bits
         Address of the first byte, as remote hosts say it; 0 if zero-based.
     length : 47 bits
@@ -67,6 +68,13 @@ class KeyLayout(data.StructLayout):
                 "page_shift": 5,
             }
         )
+
+
+class KeyRowLayout(data.StructLayout):
+    """Row ``key`` of the key table, which is to be ``row``."""
+
+    def __init__(self, config: RoceConfig):
+        super().__init__({"key": config.bits("regions"), "row": KeyLayout(config)})
 
 
 class KeyVerdictLayout(data.StructLayout):
@@ -148,7 +156,7 @@ class KeyCheck(wiring.Component):
         ``i.ready`` depends combinationally on ``o.ready``.
     o : Out(stream.Signature(CheckedLayout(config, shape)))
         The same requests, registered.
-    keys : In(stream.Signature({key: config.bits("regions"), row: KeyLayout(config)}))
+    keys : In(stream.Signature(KeyRowLayout(config)))
         Rows from the driver, taken at any time.
     """
 
@@ -159,12 +167,11 @@ class KeyCheck(wiring.Component):
     def __init__(self, *, config: RoceConfig, shape: ShapeLike | None = None):
         self.config = config
         shape = RequestLayout() if shape is None else shape
-        written = data.StructLayout({"key": config.bits("regions"), "row": KeyLayout(config)})
         super().__init__(
             {
                 "i": In(stream.Signature(shape)),
                 "o": Out(stream.Signature(CheckedLayout(config, shape))),
-                "keys": In(stream.Signature(written)),
+                "keys": In(stream.Signature(KeyRowLayout(config))),
             }
         )
         # What stages hold, and whether 1 to 3 move, and the output does; proofs look at it.

@@ -10,11 +10,11 @@ from ..dma import MemoryRequestLayout
 from ..stream import Queue
 from .config import RoceConfig
 from .gather_layouts import FoundLayout, GatherSpanLayout, PartLayout
-from .key_check import KeyCheck, KeyLayout
+from .key_check import KeyCheck, KeyRowLayout
 from .layouts import CompletionStatus, PlaceLayout
 from .one_row import OneRow
 from .translate_signature import TranslateSignature
-from .window_bind import KeyRowLayout, WindowBind
+from .window_bind import WindowBind
 
 __all__ = ["PieceReads"]
 
@@ -68,7 +68,7 @@ class PieceReads(wiring.Component):
         Parts. ``parts.ready`` depends on registers only.
     inline : In(stream.Signature(FoundLayout()))
         Spans of those that are ``direct``.
-    keys : In(stream.Signature({key: config.bits("regions"), row: KeyLayout(config)}))
+    keys : In(stream.Signature(KeyRowLayout(config)))
         Rows of the key table, taken at any time.
     translate : Out(TranslateSignature(config))
         Translations; the request is registered.
@@ -93,12 +93,11 @@ class PieceReads(wiring.Component):
 
     def __init__(self, *, config: RoceConfig):
         self.config = config
-        written = data.StructLayout({"key": config.bits("regions"), "row": KeyLayout(config)})
         super().__init__(
             {
                 "parts": In(stream.Signature(PartLayout())),
                 "inline": In(stream.Signature(FoundLayout())),
-                "keys": In(stream.Signature(written)),
+                "keys": In(stream.Signature(KeyRowLayout(config))),
                 "translate": Out(TranslateSignature(config)),
                 "requests": Out(stream.Signature(MemoryRequestLayout())),
                 "spans": Out(stream.Signature(GatherSpanLayout(config))),

@@ -14,7 +14,7 @@ from .config import RoceConfig
 from .context import ContextLayout, QueuePairState, StateLayout
 from .entrance import Entrance
 from .finish import Finish
-from .key_check import CheckedLayout, KeyCheck, KeyLayout
+from .key_check import CheckedLayout, KeyCheck, KeyRowLayout
 from .layouts import (
     ActionLayout,
     CompletionStatus,
@@ -77,7 +77,7 @@ class Protocol(wiring.Component):
         Strobe: jobs are done.
     contexts : In(stream.Signature({queue_pair, row: ContextLayout(config)}))
         Set a queue pair up anew; taken when that is done.
-    keys : In(stream.Signature({key, row: KeyLayout(config)}))
+    keys : In(stream.Signature(KeyRowLayout(config)))
     receives, limits :
         As :class:`ReceiveQueues` has them.
     receive_refused : Out(1)
@@ -98,7 +98,6 @@ class Protocol(wiring.Component):
         self.config = config
         qp_bits = config.bits("queue_pairs")
         written = data.StructLayout({"queue_pair": qp_bits, "row": ContextLayout(config)})
-        key = data.StructLayout({"key": config.bits("regions"), "row": KeyLayout(config)})
         super().__init__(
             {
                 "requests": In(stream.Signature(RequestLayout())),
@@ -106,7 +105,7 @@ class Protocol(wiring.Component):
                 "job": Out(JobWriteLayout(config)),
                 "head": In(HeadLayout(config)),
                 "contexts": In(stream.Signature(written)),
-                "keys": In(stream.Signature(key)),
+                "keys": In(stream.Signature(KeyRowLayout(config))),
                 "receives": In(stream.Signature(PostLayout(config))),
                 "limits": In(stream.Signature(LimitLayout(config))),
                 "receive_refused": Out(1),

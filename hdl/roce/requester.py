@@ -11,7 +11,7 @@ from ..stream import PacketSignature
 from .ack_merge import AckMerge
 from .config import RoceConfig
 from .gather import Gather
-from .key_check import KeyLayout
+from .key_check import KeyRowLayout
 from .layouts import ActionLayout, FailureLayout
 from .merge import Merge
 from .one_row import OneRow
@@ -24,7 +24,6 @@ from .send_scheduler import TIME_BITS
 from .sender import Sender
 from .timers import Timers
 from .translate_signature import TranslateSignature
-from .window_bind import KeyRowLayout
 from .work_layouts import SendContextLayout
 
 __all__ = ["Requester"]
@@ -58,7 +57,7 @@ class Requester(wiring.Component):
     contexts : In(stream.Signature({queue_pair, row: SendContextLayout(config)}))
         Set a queue pair up anew; taken when that is done, and nothing of before is left.
     doorbells : In(stream.Signature(DoorbellLayout(config)))
-    keys : In(stream.Signature({key, row: KeyLayout(config)}))
+    keys : In(stream.Signature(KeyRowLayout(config)))
     key_rows : Out(stream.Signature(KeyRowLayout(config)))
         Rows of windows that are bound, to be written to all tables of keys.
     replies : In(stream.Signature(ReplyLayout()))
@@ -103,12 +102,11 @@ class Requester(wiring.Component):
         self.retire = Retire(config=config)
         queue_pair = config.bits("queue_pairs")
         context = data.StructLayout({"queue_pair": queue_pair, "row": SendContextLayout(config)})
-        key = data.StructLayout({"key": config.bits("regions"), "row": KeyLayout(config)})
         super().__init__(
             {
                 "contexts": In(stream.Signature(context)),
                 "doorbells": In(stream.Signature(DoorbellLayout(config))),
-                "keys": In(stream.Signature(key)),
+                "keys": In(stream.Signature(KeyRowLayout(config))),
                 "key_rows": Out(stream.Signature(KeyRowLayout(config))),
                 "replies": In(stream.Signature(ReplyLayout())),
                 "failures": In(stream.Signature(FailureLayout(config))),

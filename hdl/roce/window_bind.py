@@ -3,14 +3,14 @@
 from typing import Any
 
 from amaranth import *
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import RoceConfig
 from .gather_layouts import PartLayout
-from .key_check import CheckedLayout, KeyLayout
+from .key_check import CheckedLayout, KeyLayout, KeyRowLayout
 
-__all__ = ["KeyRowLayout", "WindowBind"]
+__all__ = ["WindowBind"]
 
 #: Pages have 4 KiB at least.
 _LEAST_SHIFT = 12
@@ -19,13 +19,6 @@ _CHOSEN_BITS = 30 - _LEAST_SHIFT
 #: Levels of the shift that come first; the others stand in front of the adder.
 _EARLY_LEVELS = (4, 3, 2)
 _LATE_LEVELS = (1, 0)
-
-
-class KeyRowLayout(data.StructLayout):
-    """Row ``key`` of the key table, which is to be ``row``."""
-
-    def __init__(self, config: RoceConfig):
-        super().__init__({"key": config.bits("regions"), "row": KeyLayout(config)})
 
 
 class WindowBind(wiring.Component):

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import cocotb
-from amaranth.lib import data
 from cocotb.triggers import ClockCycles, RisingEdge
 from cocotb.utils import get_sim_time
 
 from hdl.dma import MemoryRequestLayout
 from hdl.roce.config import RoceConfig
-from hdl.roce.key_check import KeyLayout
+from hdl.roce.key_check import KeyRowLayout
 from hdl.roce.send_layouts import (
     FrameLayout,
     GatheredLayout,
@@ -48,7 +47,7 @@ _SENT = Packer(SentLayout(CONFIG))
 _REQUEST = Packer(MemoryRequestLayout())
 _KEY_STATE = Packer(KeyStateLayout(CONFIG))
 _PAGE = Packer(PageLayout(CONFIG))
-_KEY = Packer(data.StructLayout({"key": CONFIG.bits("regions"), "row": KeyLayout(CONFIG)}))
+_KEY = Packer(KeyRowLayout(CONFIG))
 
 
 class MemoryReads(StreamSink):

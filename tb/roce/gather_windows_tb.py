@@ -8,10 +8,10 @@ import cocotb
 from cocotb.triggers import ClockCycles
 
 from hdl.roce.config import RoceConfig
+from hdl.roce.key_check import KeyRowLayout
 from hdl.roce.layouts import CompletionStatus
 from hdl.roce.send_layouts import SendPacketKind, SentKind
 from hdl.roce.translator import KeyStateLayout
-from hdl.roce.window_bind import KeyRowLayout
 from sim.roce import Region, Rights, WindowBinding
 from sim.roce.send_queue import SendKind, SendRequest
 
