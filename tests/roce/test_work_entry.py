@@ -16,6 +16,8 @@ from sim.roce.work_entry import (
 KINDS = st.sampled_from(SendKind)
 WORDS = st.integers(0, (1 << 32) - 1)
 LONGS = st.integers(0, (1 << 64) - 1)
+#: Of windows: one of no bytes is refused, see below.
+LENGTHS = st.integers(1, (1 << 32) - 1)
 PIECES = st.tuples(WORDS, LONGS, st.integers(0, 1 << 27))
 PEER = b"\xc0\x00\x02\x09"
 
@@ -38,7 +40,7 @@ def requests(draw) -> SendRequest:
     if kind is SendKind.BIND:
         rights = draw(st.sampled_from([Rights(n) for n in range(8)]))
         fields["window"] = WindowBinding(
-            draw(WORDS), draw(WORDS), draw(LONGS), draw(WORDS), rights, draw(st.booleans())
+            draw(WORDS), draw(WORDS), draw(LONGS), draw(LENGTHS), rights, draw(st.booleans())
         )
     elif kind is SendKind.SEND and "invalidate" not in fields and draw(st.booleans()):
         fields["datagram"] = Datagram(PEER, draw(st.integers(0, (1 << 24) - 1)), draw(WORDS))
@@ -93,7 +95,7 @@ def test_any_bytes_are_an_entry_or_refused(request, changes, is_datagram):
     try:
         taken = decode_entry(bytes(data), addresses=addresses)
     except BadEntryError as error:
-        assert error.status.name in ("LOCAL_OPERATION", "LOCAL_LENGTH")
+        assert error.status.name in ("LOCAL_OPERATION", "LOCAL_LENGTH", "BIND")
         return
     again = decode_entry(encode_entry(taken), addresses=addresses)
     assert again == taken
@@ -128,6 +130,7 @@ BINDS = encode_entry(
         (BINDS, 8, 8, "rights"),
         (BINDS, 2, 2, "too much"),
         (BINDS, 2, 0, "binds to nothing"),
+        (BINDS, 40, 0, "binds to nothing"),
         (encode_entry(SendRequest(0, SendKind.INVALIDATE, invalidate=1)), 2, 1, "too much"),
         (encode_entry(SendRequest(0, SendKind.READ)), 1, 0x08, "inline data"),
         (encode_entry(SendRequest(0, SendKind.READ)), 1, 0x10, "immediate data"),
