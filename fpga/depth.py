@@ -145,6 +145,7 @@ def measure_depth(folder: Path, top: str, library: Path) -> dict[str, Any]:
     cells = count_cells(folder, "depth")
     delays = re.findall(r"Delay = *([\d.]+) ps", log)
     path = re.findall(r"Path *\d+ --.* : \d+ +(\d+) (\w+) .*Df = *([\d.]+) .*Cout = *([\d.]+)", log)
+    ends = re.findall(r"Start-point = \w+ \((.*)\)\.  End-point = \w+ \((.*)\)\.", log)
     flops = sum_cells(cells, r".*(DFF|dff|dfxtp|dfrtp|LATCH).*")
     return {
         "lut": sum(cells.values()) - flops - cells.get("$mem_v2", 0),
@@ -157,7 +158,8 @@ def measure_depth(folder: Path, top: str, library: Path) -> dict[str, Any]:
             "path": [
                 f"{float(arrival) / fo4:5.1f} FO4 {cell:<9} fan-out {fanout}"
                 for fanout, cell, arrival, _ in path
-            ],
+            ]
+            + [f"from {begin} to {end}" for begin, end in ends[-1:]],
             "cells": cells,
         },
     }

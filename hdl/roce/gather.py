@@ -64,7 +64,7 @@ class Gather(wiring.Component):
     :class:`PieceWalk`, :class:`PieceReads`, :class:`Departure` and, for spans that do not end with
     a beat, :class:`SpanPack`. With narrow beats there is a part every 8 cycles.
 
-    Latency from a packet to its first read is 18 cycles and that of the Translator, 19 with narrow
+    Latency from a packet to its first read is 18 cycles and that of the Translator, 22 with narrow
     beats; from the first beat of data to the frame 2, or 1 with narrow beats; to the data 3 at 16
     bytes a beat, else 4.
 

@@ -14,19 +14,17 @@ from .gather_layouts import (
     PartLayout,
     WalkEndLayout,
     WalkJobLayout,
-    WalkUnitLayout,
 )
 from .inline_place import InlinePlace, RingLayout
 from .one_row import OneRow
 from .packet_count import PacketCount
+from .piece_measure import MeasuredUnitLayout, PieceMeasure
 from .send_layouts import GatheredLayout, SendPacketKind, SendPacketLayout
 from .walk_start import HEAD_UNITS, WalkStart, WalkStartLayout
 from .work_layouts import PieceLayout, SendContextLayout
 
 __all__ = ["PieceWalk"]
 
-#: Flag of a zero-based window in unit 0.
-_ZERO_BASED_BIT = 14
 #: Inline data and operands that wait for what came before them.
 _INLINE, _OPERANDS = 16, 8
 
@@ -47,14 +45,15 @@ class PieceWalk(wiring.Component):
     Whatever lengths say, a walk ends with its list; lengths are counted modulo 2**32.
 
     Everything moves in steps of 2 cycles, which wait for who takes the parts: the packet meets what
-    is known of its queue pair; a piece is fetched; it is measured. The next piece of a list is
-    fetched before the one before it has been measured.
+    is known of its queue pair; a piece is fetched; it is measured (:class:`PieceMeasure`). The next
+    piece of a list is fetched before the one before it has been measured.
 
     Latency is 7 cycles from a packet to its first part. Throughput is a piece every 2 cycles, and a
     packet every 2 cycles whose data are of one piece; 4 if it ends before its list does. The next
     packet but the first of a message with several pieces waits until the one before has been
-    walked: 8 cycles from one to the next. After reset the counts are cleared, a row each cycle;
-    packets wait as long.
+    walked: 8 cycles from one to the next. With narrow beats a step has 3 cycles, and all of these
+    are half as many again; that latency is 10. After reset the counts are cleared, a row each
+    cycle; packets wait as long.
 
     Specification: docs/roce-requester.md (entry of a work queue).
 
@@ -113,9 +112,7 @@ class PieceWalk(wiring.Component):
         )
         # A unit that is fetched, then measured, for its packet.
         self._fetch_layout = WalkStartLayout(config)
-        self._measure_layout = data.StructLayout(
-            {**WalkUnitLayout(config).members, "beyond": 1, "ends_list": 1}
-        )
+        self._measure_layout = MeasuredUnitLayout(config)
         self._parts = OneRow(shape=PartLayout())
         if config.is_narrow:
             self._inline = OneRow(shape=FoundLayout())
@@ -151,7 +148,11 @@ class PieceWalk(wiring.Component):
         # A step is a cycle in which `phase` is high, and all stages move.
         phase = Signal()
         step = Signal()
-        m.d.sync += phase.eq(~step)
+        if config.is_narrow:
+            is_second = Signal()
+            m.d.sync += [is_second.eq(~step), phase.eq(is_second & ~step)]
+        else:
+            m.d.sync += phase.eq(~step)
 
         job: Any = Signal(WalkJobLayout(config), reset_less=True)
         job_valid = Signal()
@@ -230,7 +231,7 @@ class PieceWalk(wiring.Component):
             inline.i.payload.eq(place.found),
         ]
 
-        ends = Signal()  # the packet of what is measured
+        m.submodules.measure = sizes = PieceMeasure(config=config)
         is_stale = Signal()
         is_beyond = Signal()
         is_last_unit = Signal()
@@ -246,7 +247,7 @@ class PieceWalk(wiring.Component):
                     fetch.unit >= fetch.end,
                 )
             ),
-            is_stale.eq(measure_valid & ends & ~fetch.first),
+            is_stale.eq(measure_valid & sizes.ends & ~fetch.first),
             fetch_is_free.eq(~fetch_valid | is_last_unit | is_stale),
             job_moves.eq(job_valid & fetch_is_free),
             self.unit_en.eq(fetch_valid & fetch.walks & ~is_beyond),
@@ -274,8 +275,16 @@ class PieceWalk(wiring.Component):
                     fetch.first.eq(0),
                 ]
 
-        gives, ends_now = self._measure(m, step, measure, fetch)
-        m.d.comb += ends.eq(ends_now)
+        m.d.comb += [
+            sizes.step.eq(step),
+            sizes.fetched.eq(fetch),
+            sizes.unit.eq(self.unit),
+            sizes.measured.eq(measure),
+            parts.i.payload.eq(sizes.part),
+            operands.i.payload.eq(sizes.piece),
+            ended.write_address.eq(measure.queue_pair),
+            ended.write_data.eq(sizes.end),
+        ]
         takes_inline = measure_valid & measure.direct
         takes_operand = measure_valid & measure.is_head & measure.is_atomic
         others_ready = Signal()
@@ -286,114 +295,12 @@ class PieceWalk(wiring.Component):
                 & (~takes_operand | operands.i.ready)
             ),
             step.eq(phase & others_ready & parts.i.ready),
-            parts.i.valid.eq(phase & others_ready & measure_valid & gives),
+            parts.i.valid.eq(phase & others_ready & measure_valid & sizes.gives),
             inline.i.valid.eq(takes_inline & step),
             operands.i.valid.eq(takes_operand & step),
         ]
-        self._report(m, step & measure_valid & ends, measure)
+        self._report(m, step & measure_valid & sizes.ends, measure)
         return m
-
-    def _measure(self, m: Module, step: Value, measure: Any, fetch: Any) -> tuple[Value, Value]:
-        """Measure the piece; return whether a part leaves, and whether the packet ends with it."""
-        piece: Any = Signal(PieceLayout(), reset_less=True)
-        skip = Signal(32, reset_less=True)  # of this piece
-        left = Signal(32, reset_less=True)  # of the packet
-        base = Signal(32, reset_less=True)
-        is_full = Signal(reset_less=True)  # the packet has all of its bytes
-        with m.If(step):
-            m.d.sync += piece.eq(self.unit)
-
-        # Minus what the piece has behind `skip`, and one less; its end. In the first cycle.
-        rest = Signal(33, reset_less=True)
-        rest_less = Signal(33, reset_less=True)
-        after = Signal(32, reset_less=True)
-        m.d.sync += [
-            rest.eq(skip - piece.length),
-            rest_less.eq(skip + Cat(~piece.length, 1)),
-            after.eq(base + piece.length),
-        ]
-        # What of the packet is left behind this piece, if that is positive. In the second one.
-        more = Signal(34)
-        more_less = Signal(34)
-        is_piece = Signal()
-        is_window = Signal()
-        has = Signal()
-        fills = Signal()
-        is_beyond = Signal()  # the piece has more than the packet
-        ends = Signal()
-        is_used_up = Signal()
-        m.d.comb += [
-            more.eq(left + Cat(rest, rest[-1])),
-            more_less.eq(left + Cat(rest_less, rest_less[-1])),
-            is_piece.eq(measure.walks & ~measure.is_head & ~measure.beyond),
-            is_window.eq(measure.is_local & measure.is_head),
-            has.eq(is_piece & rest[-1]),
-            fills.eq(has & more_less[-1]),
-            is_used_up.eq(fills & ~more[-1]),
-            is_beyond.eq(has & more[-1]),
-            ends.eq(measure.ends_list | is_beyond | (fills & ~measure.is_final)),
-        ]
-        part: Any = self._parts.i.p
-        m.d.comb += [
-            part.address.eq(piece.address),
-            # Unit 0: flags in byte 1, the window's key in bytes 4 to 7, rights behind it.
-            part.key.eq(Mux(is_window, piece.address[32:], piece.key)),
-            part.zero_based.eq(piece.address[_ZERO_BASED_BIT]),
-            part.rights.eq(piece.length),
-            part.length.eq(piece.length),
-            part.skip.eq(skip),
-            part.take.eq(Mux(fills, left, ~rest_less)),
-            part.domain.eq(measure.domain),
-            part.number.eq(measure.number),
-            part.has.eq(has & ~is_full),
-            part.direct.eq(measure.direct),
-            part.is_operation.eq(measure.is_operation),
-            part.is_atomic.eq(measure.is_atomic),
-            part.is_local.eq(measure.is_local),
-            part.is_bind.eq(measure.is_bind),
-            part.is_window.eq(is_window),
-            part.misfits.eq(
-                measure.walks & ~is_window & (~(fills | is_full) | (is_beyond & measure.is_final))
-            ),
-            # Behind the last byte, a part only tells whether the list misfits.
-            part.closes.eq(
-                Mux(
-                    measure.is_local,
-                    ends,
-                    measure.is_empty | (~is_full & (fills | measure.ends_list)),
-                )
-            ),
-            part.last.eq(ends),
-            # Unit 3: operand and compare are its low and its high half.
-            self._operands.i.payload.eq(piece),
-        ]
-        with m.If(step):
-            with m.If(fetch.first):
-                m.d.sync += [
-                    skip.eq(fetch.skip),
-                    left.eq(fetch.left),
-                    base.eq(fetch.base),
-                    is_full.eq(fetch.is_empty),
-                ]
-            with m.Elif(is_piece):
-                m.d.sync += [
-                    skip.eq(Mux(has, 0, rest)),
-                    base.eq(after),
-                    is_full.eq(is_full | fills),
-                ]
-                with m.If(has):
-                    m.d.sync += left.eq(more)
-
-        saved: Any = self.ended.write_data
-        m.d.comb += [
-            self.ended.write_address.eq(measure.queue_pair),
-            saved.slot.eq(measure.slot),
-            saved.unit.eq(measure.unit + is_used_up),
-            saved.base.eq(Mux(is_used_up, after, base)),
-        ]
-        with m.If(~measure.walks | ~measure.is_data):
-            m.d.comb += [saved.unit.eq(HEAD_UNITS), saved.base.eq(0)]
-        return (has & ~is_full) | ends | is_window, ends
 
     def _report(self, m: Module, ends: Value, measure: Any) -> None:
         """Tell that a packet has been walked, and remember where it ended."""

@@ -167,7 +167,8 @@ class Verdict(wiring.Component):
         keep("window_ok", mine & key.is_window & is_my_window)
         keep("is_rest", left == size)
         keep("is_less", size < left)
-        keep("left_after", (left - size)[:32])
+        # left - size
+        keep("left_after", ~advance(~left, size))
         keep("length", request.length)
         keep("size", size)
         keep("place", key.place)

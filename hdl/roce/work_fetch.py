@@ -30,6 +30,8 @@ _HEAD_BYTES = SLOT_BYTES // 2
 #: beat and one every 2 cycles of 3 ns, are 164 slots: 41 fetches of 4. At 8 bytes a beat, 10 cycles
 #: of 8 ns a packet, 13 slots.
 _FETCHES, _NARROW_FETCHES = 63, 15
+#: Of an address, in slots, above what a ring's index reaches.
+_MIDDLE_BITS = 21
 
 
 class WorkFetch(wiring.Component):
@@ -148,15 +150,19 @@ class WorkFetch(wiring.Component):
         with m.If(moves):
             m.d.sync += asked.eq(self.requests.payload)
 
-        # The sum is made in halves: the low one's carry goes on a cycle later.
+        # The sum is made in parts: the low one's carry goes on a cycle later, and past the middle
+        # one if that is all ones.
         row: Any = rings.read_data
         low = Signal(SLOT_BITS + 1, reset_less=True)
-        high = Signal(58 - SLOT_BITS, reset_less=True)
+        middle = Signal(_MIDDLE_BITS, reset_less=True)
+        high = Signal(58 - SLOT_BITS - _MIDDLE_BITS, reset_less=True)
+        passes = Signal(reset_less=True)
         space = Signal(2, reset_less=True)
         mask = Cat(row.shift > n for n in range(SLOT_BITS))
         m.d.sync += [
             low.eq(row.slot[:SLOT_BITS] + (asked.slot & mask)),
-            high.eq(row.slot[SLOT_BITS:]),
+            Cat(middle, high).eq(row.slot[SLOT_BITS:]),
+            passes.eq(row.slot[SLOT_BITS : SLOT_BITS + _MIDDLE_BITS].all()),
             space.eq(row.space),
         ]
         whole: Any = Signal(MemoryRequestLayout(), reset_less=True)
@@ -168,7 +174,14 @@ class WorkFetch(wiring.Component):
                 request.valid.eq(1),
                 Value.cast(whole).eq(0),
                 whole.space.eq(space),
-                whole.address.eq(Cat(C(0, 6), low[:SLOT_BITS], high + low[SLOT_BITS])),
+                whole.address.eq(
+                    Cat(
+                        C(0, 6),
+                        low[:SLOT_BITS],
+                        (middle + low[SLOT_BITS])[:_MIDDLE_BITS],
+                        high + (low[SLOT_BITS] & passes),
+                    )
+                ),
                 whole.length.eq(asked.count << 6),
             ]
 

@@ -345,7 +345,7 @@ async def latency_is_as_stated(dut):
         await ClockCycles(dut.clk, random.randint(1, 9))
         await bed.exchange(writes(world, 1, 64))
         to_read = bed.memory.first - bed.packets.first
-        assert to_read - (25 if CONFIG.is_narrow else 22) == 0, to_read
+        assert to_read - (28 if CONFIG.is_narrow else 22) == 0, to_read
         assert bed.frames.first - bed.memory.data.first == (1 if CONFIG.is_narrow else 2)
         to_data = bed.data.first - bed.memory.data.first
         assert to_data == (3 if DATA_BYTES == 16 else 4), to_data
