@@ -1,6 +1,6 @@
 """What the engine and Linux do with each other, each thing asked for from both sides."""
 
-import itertools
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -98,11 +98,15 @@ def _mixture(pair: Pair, *, with_answers: bool) -> None:
 
 
 def _storm(pair: Pair) -> None:
-    """Play a mixture from both sides at once, thrice, while packets of both are lost."""
+    """Play a mixture from both sides at once, thrice, while packets of both are lost.
+
+    Which ones is drawn: what is sent again may be as many packets each time, so if exactly each
+    11th were lost, that could be the same one until its sender gives up.
+    """
     for asked in (True, False):
-        count = itertools.count()
+        draw = random.Random(asked)
         pair.watch(
-            lambda _, count=count: next(count) % 11 == 7,
+            lambda _, draw=draw: draw.randrange(11) == 0,
             asked=asked,
             losses=1 << 30,
             what="packet to lose",
@@ -290,7 +294,7 @@ def _plays() -> Iterator[tuple[str, str, Terms, Callable[[Pair], None]]]:
         yield name, text, terms, _lost(kind, ending, asked=asked)
     for version in (4, 6):
         terms = Terms(Service.RC, 256, version, psns=(0xFFFFF0, 0xFFFFE1), timeout=14)
-        text = f"a mixture, both sides, and each 11th packet is lost, IPv{version}"
+        text = f"a mixture, both sides, and one packet of 11 is lost, IPv{version}"
         yield f"storm-ip{version}", text, terms, _storm
     uc = Terms(Service.UC, 1024, 4)
     yield "lost-uc-middle", "UC SEND, one packet lost for good", uc, _lost_for_good
