@@ -165,7 +165,10 @@ class SendProtocol(wiring.Component):
             late_cycles=6 if config.is_narrow else 4,
         )
         m.submodules.packets = packets = Queue(
-            shape=SendPacketLayout(config), depth=_PACKETS + _TURNS, shallow=True
+            shape=SendPacketLayout(config),
+            depth=_PACKETS + _TURNS,
+            shallow=True,
+            half_rate=config.is_narrow,
         )
         m.submodules.fetches = fetches = Queue(
             shape=FetchLayout(config), depth=_FETCHES + _TURNS, shallow=True

@@ -60,7 +60,7 @@ class Queue(wiring.Component):
 
     Latency is 3 cycles through an empty queue, 2 if it is ``shallow``. Throughput is 1 payload per
     cycle in and out, at any fill; a full queue takes the next payload in the cycle after one has
-    left the memory.
+    left the memory. Out of a ``half_rate`` queue it is 1 payload per 2 cycles.
 
     Specification: this docstring, on streams that follow the rules of ``amaranth.lib.stream``.
 
@@ -79,6 +79,9 @@ class Queue(wiring.Component):
     counted : bool, optional
         Whether who puts in counts, and does so only while there are fewer than ``capacity``, one
         that leaves in that cycle included. ``i.ready`` is then 1; one more would overwrite.
+    half_rate : bool, optional
+        Whether ``o.ready`` goes no further than to ``o.valid``: the output register is loaded when
+        it is empty. What it has is then not counted by ``capacity``.
 
     Members
     -------
@@ -105,6 +108,7 @@ class Queue(wiring.Component):
         block: bool = False,
         shallow: bool = False,
         counted: bool = False,
+        half_rate: bool = False,
     ):
         if depth < 2:
             raise ValueError(f"depth must be 2 or more, not {depth!r}")
@@ -115,9 +119,10 @@ class Queue(wiring.Component):
         self.block = block
         self.shallow = shallow
         self.counted = counted
+        self.half_rate = half_rate
         # Payloads wait outside the memory: one on its read port, if that has a clock, and one on
-        # the output.
-        self.outside = 1 if shallow else 2
+        # the output, which is empty in every second cycle at half the rate.
+        self.outside = (1 if shallow else 2) - half_rate
         self.address_bits = address_bits(max(1, depth - self.outside))
         self.capacity = (1 << self.address_bits) - 1 + self.outside
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
@@ -154,7 +159,7 @@ class Queue(wiring.Component):
         m.d.comb += [
             self.i.ready.eq(~self._full),
             push.eq(self.i.valid & ~self._full),
-            can_move.eq(self.o.ready | ~self.o.valid),
+            can_move.eq((self.o.ready & ~self.half_rate) | ~self.o.valid),
             fetch.eq(~self._empty & (can_move if self.shallow else can_move | ~self._fetched)),
             write.addr.eq(self._write_address),
             write.data.eq(Value.cast(self.i.payload)),
@@ -181,6 +186,9 @@ class Queue(wiring.Component):
             with m.If(~push):
                 m.d.sync += self._empty.eq(after_read == self._write_address)
 
+        if self.half_rate:
+            with m.If(self.o.ready):
+                m.d.sync += self.o.valid.eq(0)
         if self.shallow:
             with m.If(can_move):
                 m.d.sync += [self.o.valid.eq(~self._empty), self._payload.eq(read.data)]

@@ -9,10 +9,12 @@ __all__ = ["QueueModel"]
 class QueueModel:
     """A queue that holds the least power of two above ``depth - 2``, but at least 4, and 1 more.
 
-    If it is ``shallow``, the least power of two above ``depth - 1``, but at least 4.
+    If it is ``shallow``, the least power of two above ``depth - 1``, but at least 4. At half the
+    rate, the same for one more: its ``depth`` does not count the one on the output.
     """
 
-    def __init__(self, depth: int, *, shallow: bool = False):
+    def __init__(self, depth: int, *, shallow: bool = False, half_rate: bool = False):
+        depth += half_rate
         more = 0 if shallow else 1
         rows = 4
         while rows < depth - more:

@@ -33,9 +33,9 @@ def addresses_from(m: Module, name: str, first: Value, count: int) -> list[Value
 class _Watched(Queue):
     """A queue whose state is tied, by invariants, to what a :class:`Tracker` sees."""
 
-    def __init__(self, *, counted: bool, shallow: bool):
-        super().__init__(shape=WIDTH, depth=DEPTH, counted=counted, shallow=shallow)
-        self.tracker = Tracker(width=WIDTH, capacity=self.capacity)
+    def __init__(self, **options: bool):
+        super().__init__(shape=WIDTH, depth=DEPTH, **options)
+        self.tracker = Tracker(width=WIDTH, capacity=self.capacity + self.half_rate)
 
     def elaborate(self, platform):
         m = super().elaborate(platform)
@@ -70,7 +70,7 @@ class _Watched(Queue):
                 Assert(tracker.level >= outside, "fewer payloads than leave the memory"),
                 Assert(in_memory <= rows, "more payloads than rows"),
                 # What is outside comes first, so a full memory means a full queue.
-                Assert((in_memory < 2) | (outside == self.outside), "room outside"),
+                Assert((in_memory < 2) | (outside >= self.outside), "room outside"),
                 Assert(self._empty == (in_memory == 0), "empty is wrong"),
                 Assert(self._full == (in_memory == rows) & ~C(self.counted, 1), "full is wrong"),
                 Assert(~self._read_address.all() & ~self._write_address.all(), "address is stuck"),
@@ -101,10 +101,9 @@ class _Order(wiring.Component):
     o: stream.Interface
     choose: Signal
 
-    def __init__(self, *, cover: bool = False, counted: bool = False, shallow: bool = False):
+    def __init__(self, *, cover: bool = False, **options: bool):
         self.cover = cover
-        self.counted = counted
-        self.shallow = shallow
+        self.options = options
         super().__init__(
             {
                 "i": In(stream.Signature(WIDTH)),
@@ -115,13 +114,13 @@ class _Order(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.queue = queue = _Watched(counted=self.counted, shallow=self.shallow)
+        m.submodules.queue = queue = _Watched(**self.options)
         wiring.connect(m, wiring.flipped(self.i), queue.i)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         m.d.comb += queue.tracker.choose.eq(self.choose)
         assume_stream(m, "i", self.i)
         assert_stream(m, "o", self.o)
-        if self.counted:
+        if queue.counted:
             with m.If(~ResetSignal()):
                 m.d.comb += [
                     Assume(~self.i.valid | (queue.tracker.level < queue.capacity), "counts"),
@@ -142,6 +141,9 @@ _KINDS: dict[str, dict[str, bool]] = {
     ", if its user counts": {"counted": True},
     ", if shallow": {"shallow": True},
     ", if shallow and its user counts": {"counted": True, "shallow": True},
+    ", at half the rate": {"half_rate": True},
+    ", at half the rate, if its user counts": {"half_rate": True, "counted": True},
+    ", at half the rate, if shallow": {"half_rate": True, "shallow": True},
 }
 PROOFS = [
     proof

@@ -8,16 +8,32 @@ from tb.simulate import simulate
 
 
 @pytest.mark.parametrize(
-    "depth, width, shallow",
-    [(2, 8, False), (6, 8, False), (64, 8, False), (2, 8, True), (5, 8, True), (16, 8, True)],
+    "depth, width, shallow, half_rate",
+    [
+        (2, 8, False, False),
+        (6, 8, False, False),
+        (64, 8, False, False),
+        (2, 8, True, False),
+        (5, 8, True, False),
+        (16, 8, True, False),
+        (2, 8, False, True),
+        (6, 8, False, True),
+        (2, 8, True, True),
+        (16, 8, True, True),
+    ],
 )
-def test_queue(depth, width, shallow, run_dir):
+def test_queue(depth, width, shallow, half_rate, run_dir):
     simulate(
-        Queue(shape=width, depth=depth, shallow=shallow),
+        Queue(shape=width, depth=depth, shallow=shallow, half_rate=half_rate),
         name="queue",
         testbench="tb.stream.queue_tb",
         run_dir=run_dir,
-        env={"DEPTH": depth, "WIDTH": width, "SHALLOW": int(shallow)},
+        env={
+            "DEPTH": depth,
+            "WIDTH": width,
+            "SHALLOW": int(shallow),
+            "HALF_RATE": int(half_rate),
+        },
     )
 
 
