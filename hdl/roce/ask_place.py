@@ -141,7 +141,12 @@ class AskPlace(wiring.Component):
         can_ask = Signal()
         enters = Signal()
         valid = Signal()
-        # With narrow beats it is known a cycle late.
+        has_place = Signal()
+        can_request = Signal()
+        can_walk = Signal()
+        can_wait = Signal()
+        # With narrow beats it is known a cycle late. Room is taken by what then moves on alone, so
+        # that there is no less than was known.
         is_known = Signal(init=not self.config.is_narrow)
         asks_key = Signal()
         is_over = Signal()
@@ -156,6 +161,10 @@ class AskPlace(wiring.Component):
         else:
             when += [asks_key.eq(self.may_invalidate), is_over.eq(self.invalidated)]
         when += [
+            has_place.eq(room != 0),
+            can_request.eq(request.ready),
+            can_walk.eq(walks.i.ready),
+            can_wait.eq(waiting.i.ready),
             is_translated.eq(
                 action.has_packet
                 & (action.kind == ActionKind.WRITE)
@@ -170,7 +179,7 @@ class AskPlace(wiring.Component):
         ]
         m.d.comb += [
             valid.eq(self.actions.valid & is_known),
-            can_ask.eq(Mux(is_translated, (room != 0) & request.ready, ~is_walked | walks.i.ready)),
+            can_ask.eq(Mux(is_translated, has_place & can_request, ~is_walked | can_walk)),
             enters.eq(waiting.i.valid & waiting.i.ready),
             walks.i.valid.eq(enters & is_walked),
             *(walks.i.p[name].eq(action[name]) for name, _ in ScatterJobLayout(self.config)),
@@ -178,7 +187,16 @@ class AskPlace(wiring.Component):
             request.p.length.eq(action.payload_bytes),
             request.p.invalidate.eq(action.invalidate),
             self.asked.eq(asks_key & request.ready),
-            request.valid.eq(asks_key | (valid & is_translated & (room != 0) & waiting.i.ready)),
+            request.valid.eq(
+                asks_key
+                | (
+                    valid
+                    & is_translated
+                    & has_place
+                    & can_wait
+                    & (can_request if self.config.is_narrow else 1)
+                )
+            ),
             *(
                 waiting.i.p[name].eq(action[name])
                 for name, _ in ActionLayout(self.config)
@@ -189,13 +207,13 @@ class AskPlace(wiring.Component):
         ]
         with m.If(action.invalidate):
             m.d.comb += [
-                waiting.i.valid.eq(valid & ~is_waiting & can_ask),
+                waiting.i.valid.eq(valid & ~is_waiting & can_ask & can_wait),
                 self.actions.ready.eq(is_over),
             ]
         with m.Else():
             m.d.comb += [
-                waiting.i.valid.eq(valid & can_ask),
-                self.actions.ready.eq(waiting.i.ready & can_ask & is_known),
+                waiting.i.valid.eq(valid & can_ask & can_wait),
+                self.actions.ready.eq(can_ask & can_wait & is_known),
             ]
         with m.If(is_over):
             m.d.sync += is_waiting.eq(0)

@@ -139,10 +139,11 @@ class Entrance(wiring.Component):
             self.index.eq(chosen.queue_pair),
             self.late.eq(chosen.late),
         ]
-        # Nobody enters in two cycles that follow each other: so this may come a cycle late.
+        # Nobody enters in two cycles that follow each other: so who has a turn is counted, and this
+        # comes, a cycle late.
         m.d.sync += [
-            self.room.eq(self.room + self.left - self.turn),
-            has_room.eq(self.room != 0),
+            self.room.eq(self.room + self.left - self.entered),
+            has_room.eq(self.room > self.entered),
         ]
         with m.If(self.turn):
             m.d.sync += self.packets_turn.eq(chosen.kind != TaskKind.PACKET)

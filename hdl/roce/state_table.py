@@ -119,7 +119,9 @@ class StateTable(wiring.Component):
         fetched = Signal(bits, reset_less=True)
         row = Signal(bits, reset_less=True)
         phase = Signal()
-        m.d.sync += phase.eq(~phase)
+        # High where that is low: what is written has a register of its own, for it goes far.
+        is_late = Signal(init=1)
+        m.d.sync += [phase.eq(~phase), is_late.eq(phase)]
         m.d.comb += self.phase.eq(phase)
 
         busy = Cat(
@@ -146,16 +148,16 @@ class StateTable(wiring.Component):
                 write.addr.eq(self.cleared),
                 write.data.eq(0),
             ]
-        with m.Elif(phase):
-            m.d.comb += [
-                write.en.eq(self.write),
-                write.addr.eq(self.write_index),
-                write.data.eq(Value.cast(self.write_row)),
-            ]
-        with m.Else():
+        with m.Elif(is_late):
             m.d.comb += [
                 write.en.eq(self.late_write),
                 write.addr.eq(self.late_index),
                 write.data.eq(Value.cast(self.late_row)),
+            ]
+        with m.Else():
+            m.d.comb += [
+                write.en.eq(self.write),
+                write.addr.eq(self.write_index),
+                write.data.eq(Value.cast(self.write_row)),
             ]
         return m

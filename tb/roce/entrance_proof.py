@@ -141,7 +141,7 @@ class _Turns(wiring.Component):
                 ),
                 Assert(~entrance.taken[set_up] | ~is_set_up, "one set-up at a time"),
                 Assert(entrance.setting_up == is_set_up, "until it is done"),
-                Assert(inside + entrance.room == _ROOM, "there is room"),
+                Assert(inside + entrance.room - entrance.entered == _ROOM, "there is room"),
                 Assert((passed == 0) | entrance.packets_turn | takes_packet, "packets are next"),
                 Assert((others_passed == 0) | ~entrance.packets_turn | takes_other, "or others"),
                 Assert(passed <= 1, "a packet is passed once at most"),
