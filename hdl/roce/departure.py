@@ -6,6 +6,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..dma import Skid
 from ..memory import SimpleDualPortRam
 from ..stream import PacketSignature, Queue, SkidBuffer
 from .config import RoceConfig
@@ -14,7 +15,7 @@ from .layouts import CompletionStatus, PlaceLayout
 from .one_row import OneRow
 from .opcode import Service
 from .send_layouts import FrameLayout, ReadPlaceLayout, SendPacketKind, SentKind, SentLayout
-from .span_pack import SpanPack
+from .span_pack import SpanBeatLayout, SpanPack
 from .work_layouts import EPOCH_BITS
 
 __all__ = ["Departure"]
@@ -32,7 +33,7 @@ class Departure(wiring.Component):
     pair that follow in its epoch leave nothing. Who goes back has another one, and tries it again.
 
     Latency from the first beat of data to the frame is 2 cycles, or 1 with narrow beats; to the
-    data that of :class:`SpanPack`, one more with narrow beats. Throughput is a beat per cycle,
+    data that of :class:`SpanPack`, 2 more with narrow beats. Throughput is a beat per cycle,
     across packets of 2 beats or more; a packet every 2 cycles, or every 3 with narrow beats.
 
     Specification: docs/roce-requester.md (errors).
@@ -107,10 +108,15 @@ class Departure(wiring.Component):
         wiring.connect(m, frames.o, wiring.flipped(self.frames))
         wiring.connect(m, events.o, wiring.flipped(self.sent))
         if self.config.is_narrow:
+            # What the packer does with a beat is not seen where it is known what becomes of it.
+            m.submodules.ahead = ahead = Skid(shape=SpanBeatLayout(self.config.data_bytes))
             m.submodules.skid = skid = SkidBuffer(data_bytes=self.config.data_bytes)
+            packs = ahead.i
+            wiring.connect(m, ahead.o, pack.i)
             wiring.connect(m, pack.o, skid.i)
             wiring.connect(m, skid.o, wiring.flipped(self.data))
         else:
+            packs = pack.i
             wiring.connect(m, pack.o, wiring.flipped(self.data))
 
         packet: Any = Signal(GatherRecordLayout(self.config), reset_less=True)
@@ -123,7 +129,7 @@ class Departure(wiring.Component):
 
         span: Any = self.spans.p
         beat: Any = self.beats.p
-        slot: Any = pack.i.p
+        slot: Any = packs.p
         kind = packet.kind
         is_data = Signal()
         is_operation = Signal()
@@ -155,8 +161,8 @@ class Departure(wiring.Component):
             may_move.eq(
                 streams & (has_begun | is_swallowed | frames.i.ready) & (~is_end | events.i.ready)
             ),
-            self.beats.ready.eq(may_move & (is_swallowed | pack.i.ready)),
-            pack.i.valid.eq(may_move & ~is_swallowed & self.beats.valid),
+            self.beats.ready.eq(may_move & (is_swallowed | packs.ready)),
+            packs.valid.eq(may_move & ~is_swallowed & self.beats.valid),
             moves.eq(self.beats.valid & self.beats.ready),
             slot.data.eq(beat.data),
             slot.keep.eq(beat.keep),
@@ -244,7 +250,7 @@ class Departure(wiring.Component):
                 & ~has_begun
                 & ~is_swallowed
                 & self.beats.valid
-                & pack.i.ready
+                & packs.ready
                 & (~is_end | events.i.ready)
             )
         )

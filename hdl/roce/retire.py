@@ -64,7 +64,7 @@ class Retire(wiring.Component):
 
     Latency from a kick to ``retired`` is 8 or 9 cycles, with narrow beats 2 more, and from there
     3 to an action or 2 to a kick. Throughput is a turn every 2 cycles, of one queue pair every 4,
-    with narrow beats every 3, and every 6.
+    with narrow beats every 4, and every 8.
 
     Specification: docs/roce-requester.md; IBTA Architecture Specification volume 1, 10.8.5, 11.4.2.
 

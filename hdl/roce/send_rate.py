@@ -151,23 +151,30 @@ class SendRate(wiring.Component):
         return m
 
     def _price(self, m: Module, units: Value, interval: Value) -> Value:
-        """Time of so many units, 3 cycles later: a few bits of them each, and two sums.
+        """Time of so many units, 3 cycles later; there is one carry chain in each of them.
 
-        A proof puts any number in its place.
+        Two bits of the units each; two sums; and the three that are left become two by full adders,
+        and then one. A proof puts any number in its place.
         """
-        parts = [Signal(_INTERVAL_BITS + 3, name=f"part_{n}", reset_less=True) for n in range(4)]
-        low = Signal(_INTERVAL_BITS + 6, reset_less=True)
-        high = Signal(_INTERVAL_BITS + 4, reset_less=True)
+        parts = [Signal(_INTERVAL_BITS + 2, name=f"part_{n}", reset_less=True) for n in range(5)]
+        low = Signal(_INTERVAL_BITS + 4, reset_less=True)
+        middle = Signal(_INTERVAL_BITS + 4, reset_less=True)
+        high = Signal(_INTERVAL_BITS + 2, reset_less=True)
         cost = Signal(_INTERVAL_BITS + 10, reset_less=True)
         m.d.sync += [
             *(
-                part.eq(units[begin:end] * interval)
-                for part, begin, end in zip(parts, (0, 3, 6, 8), (3, 6, 8, 10), strict=True)
+                part.eq(Mux(two[0], interval, 0) + (Mux(two[1], interval, 0) << 1))
+                for part, two in zip(
+                    parts, (units[n : n + 2] for n in range(0, 10, 2)), strict=True
+                )
             ),
-            low.eq(parts[0] + (parts[1] << 3)),
-            high.eq(parts[2] + (parts[3] << 2)),
-            cost.eq(low + (high << 6)),
+            low.eq(parts[0] + (parts[1] << 2)),
+            middle.eq(parts[2] + (parts[3] << 2)),
+            high.eq(parts[4]),
         ]
+        a, b, c = (Signal.like(cost, name=name) for name in "abc")
+        m.d.comb += [a.eq(low), b.eq(middle << 4), c.eq(high << 8)]
+        m.d.sync += cost.eq((a ^ b ^ c) + (((a & b) | (a & c) | (b & c)) << 1))
         return cost
 
     def _is_near(self, m: Module, time: Value) -> Value:

@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import RoceConfig
+from .turns import later
 
 __all__ = ["EndedLayout", "TurnServers"]
 
@@ -29,6 +30,9 @@ class TurnServers(wiring.Component):
 
     Latency is 2 cycles from ``takes`` to ``ask``. Throughput is a turn every 2 cycles.
 
+    With narrow beats ``ask`` is a register but for ``may``, which turns may look at every second
+    cycle; it comes 2 cycles later, and so does each next turn of who is alone.
+
     Specification: this docstring.
 
     Parameters
@@ -47,9 +51,10 @@ class TurnServers(wiring.Component):
     may : In(1)
         Turns may begin.
     ask : Out(struct of valid, server, queue_pair, fields)
-        Who asks. Depends combinationally on ``ended`` and ``updated``.
+        Who asks. Depends combinationally on ``ended`` and ``updated``, or with narrow beats on
+        ``may``.
     turn : In(1)
-        It has its turn.
+        It has its turn. Not in two cycles that follow each other.
     ended, updated : In(EndedLayout()), In(fields)
         A turn is over, and what is known now.
     served : Out(fields)
@@ -73,6 +78,7 @@ class TurnServers(wiring.Component):
     def __init__(self, *, config: RoceConfig, fields: data.StructLayout):
         queue_pair = config.bits("queue_pairs")
         self.fields = fields
+        self._is_narrow = config.is_narrow
         self._server = data.StructLayout(
             {"valid": 1, "busy": 1, "queue_pair": queue_pair, "fields": fields}
         )
@@ -106,7 +112,7 @@ class TurnServers(wiring.Component):
         goes_on = Signal()
         ended = self.ended
         m.d.comb += [
-            self.takes.eq(self.wants & ~loads & (~following.valid | goes_on)),
+            self.takes.eq(self.wants & ~loads & (~following.valid | (goes_on & ~self._is_narrow))),
             self.is_alone.eq(~following.valid & ~loads & ~self.wants),
             self.served.eq(Mux(ended.server, servers[1].fields, servers[0].fields)),
         ]
@@ -150,12 +156,18 @@ class TurnServers(wiring.Component):
         with m.If(places[1][1] | ~servers[1].valid):
             m.d.sync += second_first.eq(0)
 
-        asks = [now.valid & ~now.busy & self.may for now, _ in places]
+        # Nothing happens to a server that could ask but that it has its turn, which is not before
+        # this register is looked at.
+        askers = servers if self._is_narrow else [now for now, _ in places]
+        asks = [asker.valid & ~asker.busy for asker in askers]
         pick = Mux(second_first, asks[1], ~asks[0])
+        ask: Any = Signal.like(self.ask)
         m.d.comb += [
-            self.ask.valid.eq(asks[0] | asks[1]),
-            self.ask.server.eq(pick),
-            self.ask.queue_pair.eq(Mux(pick, places[1][0].queue_pair, places[0][0].queue_pair)),
-            self.ask.fields.eq(Mux(pick, places[1][0].fields, places[0][0].fields)),
+            ask.valid.eq(asks[0] | asks[1]),
+            ask.server.eq(pick),
+            ask.queue_pair.eq(Mux(pick, askers[1].queue_pair, askers[0].queue_pair)),
+            ask.fields.eq(Mux(pick, askers[1].fields, askers[0].fields)),
         ]
+        asked: Any = later(m, ask, 1) if self._is_narrow else ask
+        m.d.comb += [self.ask.eq(asked), self.ask.valid.eq(asked.valid & self.may)]
         return m

@@ -331,7 +331,7 @@ async def one_ends_every_second_cycle(dut):
         await bed.set_up(qp)
         await bed.post(qp, DEPTH)
     narrow = CONFIG.is_narrow
-    for qps, cycles in ((bed.qps[1:], 3 if narrow else 2), (bed.qps[:1], 6 if narrow else 4)):
+    for qps, cycles in ((bed.qps[1:], 4 if narrow else 2), (bed.qps[:1], 8 if narrow else 4)):
         count = 0
         for qp in qps:
             while qp.begun:
