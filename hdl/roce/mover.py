@@ -24,6 +24,7 @@ from .layouts import (
 from .one_row import OneRow
 from .scatter import ScatterPieceLayout, ScatterRowLayout, ScatterWalk
 from .translate_signature import TranslateSignature
+from .turns import later
 
 __all__ = ["Mover"]
 
@@ -322,6 +323,10 @@ class Mover(wiring.Component):
     ) -> None:
         """Keep which queue pairs are dead, and tell of those that die here."""
         fails = Signal()
+        failure: Any = Signal(FailureLayout(self.config))
+        # With narrow beats orders are 2 cycles apart: whether there is room for the next failure is
+        # seen in time.
+        cycles = 1 if self.config.is_narrow else 0
         m.d.comb += [
             fails.eq((outcome == Outcome.REFUSED) | (outcome == Outcome.SHORT)),
             # What is read at any time is the queue pair of the action that is next.
@@ -333,9 +338,10 @@ class Mover(wiring.Component):
                 Mux(self.failed.valid, self.failed.queue_pair, action.queue_pair)
             ),
             dead.write_data.eq(self.failed.valid | fails),
-            told.i.valid.eq(done & fails),
-            told.i.p.queue_pair.eq(action.queue_pair),
-            told.i.p.status.eq(
+            told.i.valid.eq(later(m, done & fails, cycles)),
+            told.i.payload.eq(later(m, failure, cycles)),
+            failure.queue_pair.eq(action.queue_pair),
+            failure.status.eq(
                 Mux(
                     outcome == Outcome.SHORT,
                     CompletionStatus.LOCAL_LENGTH,
