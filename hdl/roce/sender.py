@@ -10,6 +10,7 @@ from ..dma import MemoryReadSignature
 from .config import RoceConfig
 from .layouts import StrobeLayout
 from .merge import Merge
+from .one_row import OneRow
 from .peer_layouts import ReplyStateLayout, RetiredLayout
 from .send_layouts import GatheredLayout, OutstandingWriteLayout, SendPacketLayout, SendStateStrobe
 from .send_protocol import DoorbellLayout, SendProtocol
@@ -30,7 +31,8 @@ class Sender(wiring.Component):
     | WorkFetch | slots of rings on chip |
 
     Latency is 11 cycles from a doorbell to the read of an entry, and 14 from its last beat to its
-    packet. Throughput is a packet every 2 cycles, of one queue pair every 4.
+    packet, and with narrow beats what its blocks say. Throughput is a packet every 2 cycles, of
+    one queue pair every 4.
 
     Specification: docs/roce-requester.md.
 
@@ -123,7 +125,13 @@ class Sender(wiring.Component):
             strict=True,
         ):
             link(source, port)
-        link(kicks.o, scheduler.kicks)
+        if self.config.is_narrow:
+            # One in every second cycle, which is as often as it looks.
+            m.submodules.kick = kick = OneRow(shape=kicks.o.payload.shape())
+            link(kicks.o, kick.i)
+            link(kick.o, scheduler.kicks)
+        else:
+            link(kicks.o, scheduler.kicks)
 
         context = self.contexts.p.row
         m.d.comb += [
