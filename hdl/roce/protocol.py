@@ -145,7 +145,11 @@ class Protocol(wiring.Component):
         m.submodules.queues = queues = self._queues
         m.submodules.finish = finish = Finish(config=config)
         m.submodules.actions_queue = actions = Queue(
-            shape=ActionLayout(config), depth=_ACTIONS, block=True, counted=True
+            shape=ActionLayout(config),
+            depth=_ACTIONS,
+            block=True,
+            counted=True,
+            half_rate=config.is_narrow,
         )
         m.submodules.flushes = flushes = Queue(shape=unsigned(qp_bits), depth=config.queue_pairs)
         wiring.connect(m, wiring.flipped(self.requests), keys.i)
