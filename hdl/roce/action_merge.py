@@ -61,7 +61,9 @@ class ActionMerge(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.order = order = Queue(shape=PacketOwner, depth=_PACKETS, shallow=True)
+        m.submodules.order = order = Queue(
+            shape=PacketOwner, depth=_PACKETS, shallow=True, half_rate=self.config.is_narrow
+        )
         m.submodules.picker = picker = RoundRobinPicker(request_count=3)
         wiring.connect(m, wiring.flipped(self.owners), order.i)
         action: Any = Signal(ActionLayout(self.config), reset_less=True)
