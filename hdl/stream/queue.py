@@ -159,7 +159,7 @@ class Queue(wiring.Component):
         m.d.comb += [
             self.i.ready.eq(~self._full),
             push.eq(self.i.valid & ~self._full),
-            can_move.eq((self.o.ready & ~self.half_rate) | ~self.o.valid),
+            can_move.eq((C(0) if self.half_rate else self.o.ready) | ~self.o.valid),
             fetch.eq(~self._empty & (can_move if self.shallow else can_move | ~self._fetched)),
             write.addr.eq(self._write_address),
             write.data.eq(Value.cast(self.i.payload)),
